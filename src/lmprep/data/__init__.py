@@ -1,0 +1,1 @@
+"""Corpora and what is done to them before training."""

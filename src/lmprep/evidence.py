@@ -1,0 +1,168 @@
+"""Evidence: the two calls by which a page proves what it says.
+
+`claim` states a measured inequality, `agrees` compares our result with a trusted library's. Both show
+their numbers where they are called, and both raise when they do not hold, so a page whose claims are
+false cannot be built. Each call also emits its record under `EVIDENCE_MIME`, from which the Evidence
+page is made.
+"""
+
+import math
+from typing import Any, SupportsFloat
+
+import numpy as np
+
+EVIDENCE_MIME = "application/vnd.lmprep.evidence+json"
+
+_SYMBOLS = {"at_least": "≥", "at_most": "≤", "above": ">", "below": "<"}
+_TESTS = {
+    "at_least": lambda value, bound: value >= bound,
+    "at_most": lambda value, bound: value <= bound,
+    "above": lambda value, bound: value > bound,
+    "below": lambda value, bound: value < bound,
+}
+
+
+class ClaimError(AssertionError):
+    """A claim does not hold. `key` names the claim."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+class AgreementError(AssertionError):
+    """Our result and the reference's differ. `key` names the comparison."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+def claim(
+    key: str,
+    text: str,
+    value: SupportsFloat,
+    *,
+    at_least: float | None = None,
+    at_most: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    unit: str = "",
+    thesis: bool = False,
+) -> None:
+    """Show a measured `value` and raise unless it lies within the given bounds.
+
+    Args:
+        key: name of the claim, unique within its notebook.
+        text: what is claimed, in words, without the number.
+        value: the measured scalar (a number, or a one-element tensor or array).
+        at_least, at_most, above, below: bounds; at least one is needed, all that are given must hold.
+        unit: of `value`, for display.
+        thesis: whether this is the claim the entry stands or falls by; one an entry.
+
+    Raises:
+        ClaimError: a bound is broken, or the value is NaN.
+        TypeError: no bound is given.
+    """
+    bounds = {"at_least": at_least, "at_most": at_most, "above": above, "below": below}
+    bounds = {name: float(bound) for name, bound in bounds.items() if bound is not None}
+    if not bounds:
+        raise TypeError(f"claim {key!r} gives no bound: pass at_least, at_most, above or below")
+    number = float(value)
+    wanted = " and ".join(f"{_SYMBOLS[name]} {_show(bound)}" for name, bound in bounds.items())
+    shown = f"{_show(number)} {unit}".strip()
+    if math.isnan(number) or not all(_TESTS[name](number, bound) for name, bound in bounds.items()):
+        _fail(ClaimError(key, f"claim {key!r} does not hold: {text}: measured {shown}, wanted {wanted}"))
+    record = {"kind": "claim", "key": key, "text": text, "value": number, "bounds": bounds, "unit": unit,
+              "thesis": thesis}  # fmt: skip
+    label = "thesis" if thesis else "claim"
+    _emit(label, text, f"{shown} ({wanted})", record)
+
+
+def agrees(key: str, reference: str, ours: Any, theirs: Any, *, atol: float, rtol: float = 0.0) -> None:
+    """Show the largest difference between our result and a reference's and raise if it is too large.
+
+    Args:
+        key: name of the comparison, unique within its notebook.
+        reference: the function compared with, such as "torch.nn.functional.cross_entropy".
+        ours, theirs: tensors, arrays, numbers or (nested) lists of numbers, of one shape and dtype.
+        atol, rtol: the comparison holds where |ours − theirs| ≤ atol + rtol·|theirs|. Equal infinities agree.
+
+    Raises:
+        AgreementError: shapes or dtypes differ, nothing is compared, a NaN is met, or the difference is
+            too large.
+    """
+    a, b = _array(ours), _array(theirs)
+    problem = ""
+    largest = 0.0
+    if a.shape != b.shape:
+        problem = f"shapes differ: ours {a.shape}, theirs {b.shape}"
+    elif _dtype(ours) != _dtype(theirs):
+        problem = f"dtypes differ: ours {_dtype(ours)}, theirs {_dtype(theirs)}"
+    elif a.size == 0:
+        problem = "nothing to compare: both are empty"
+    elif np.isnan(a).any() or np.isnan(b).any():
+        problem = "NaN among the values"
+    else:
+        with np.errstate(invalid="ignore"):  # inf - inf, where both sides are the same infinity
+            difference = np.where(a == b, 0.0, np.abs(a - b))
+        largest = float(difference.max())
+        if not (difference <= atol + rtol * np.abs(np.where(np.isinf(b), 0.0, b))).all():
+            problem = f"largest difference {largest:.2g}, allowed {_tolerance(atol, rtol)}"
+    if problem:
+        _fail(AgreementError(key, f"{key!r} does not agree with {reference}: {problem}"))
+    record = {"kind": "agreement", "key": key, "reference": reference, "difference": largest, "atol": atol,
+              "rtol": rtol, "values": int(a.size)}  # fmt: skip
+    shown = f"largest difference {largest:.1e} over {a.size} values (allowed {_tolerance(atol, rtol)})"
+    _emit("agrees", f"{key.replace('_', ' ')} with {reference}", shown, record)
+
+
+def _fail(error: AssertionError) -> None:
+    """Raise `error`. One place, so that the sabotage runner can let other claims pass by."""
+    raise error
+
+
+def _show(number: float) -> str:
+    return f"{number:.4g}".replace("-", "−")
+
+
+def _tolerance(atol: float, rtol: float) -> str:
+    return f"{atol:.0e}" + (f" + {rtol:.0e} relative" if rtol else "")
+
+
+def _array(values: Any) -> np.ndarray:
+    """As a float64 (or complex) array; bfloat16 tensors, which numpy lacks, go through float64."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        values = values.double() if values.is_floating_point() else values
+    array = np.asarray(values)
+    return array if np.iscomplexobj(array) else array.astype(np.float64)
+
+
+def _dtype(values: Any) -> str:
+    """`float32` for a torch or a numpy float32 alike; Python numbers and lists as numpy reads them."""
+    dtype = values.dtype if hasattr(values, "dtype") else np.asarray(values).dtype
+    return str(dtype).removeprefix("torch.")
+
+
+def _emit(label: str, text: str, shown: str, record: dict[str, Any]) -> None:
+    """Display one line; in a plain Python process, print it."""
+    plain = f"✓ {label}: {text}: {shown}"
+    try:
+        from IPython import get_ipython
+        from IPython.display import display
+    except ImportError:
+        print(plain)
+        return
+    if get_ipython() is None:
+        print(plain)
+        return
+    html = (
+        f'<div class="lmprep-evidence lmprep-{label}"><span class="lmprep-mark">✓ {label}</span> '
+        f"{_escape(text)}: <strong>{_escape(shown)}</strong></div>"
+    )
+    display({"text/plain": plain, "text/html": html, EVIDENCE_MIME: record}, raw=True)
+
+
+def _escape(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,1 @@
+"""Text as symbols: tokens, n-grams, coding, decoding."""

@@ -1,0 +1,92 @@
+"""What every notebook opens with: one quiet, deterministic, offline process, and code shown from the library.
+
+Nothing here is imported by the rest of the library.
+"""
+
+import inspect
+import os
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+_OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1"}  # fmt: skip
+# Read when a math library loads; `setup` limits those that are loaded already.
+_ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
+                                      "VECLIB_MAXIMUM_THREADS")}  # fmt: skip
+_STREAMS = 10_000  # how many streams `seed` keeps apart within one LMPREP_SEED
+
+
+def setup() -> "torch.device":
+    """Make this process deterministic, single-threaded and offline; return the device to work on.
+
+    CUDA where there is a device, unless the environment variable `LMPREP_DEVICE` says `cpu`. Call it
+    before importing `transformers` or `datasets`, which read their offline flags on import.
+
+    Raises:
+        ValueError: `LMPREP_DEVICE` is neither `cpu` nor `cuda`, or asks for a GPU that is not there.
+    """
+    os.environ.update(_OFFLINE | _ONE_THREAD)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+    import numpy as np
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    from lmprep.plotting import use_style
+
+    torch.set_num_threads(1)
+    threadpool_limits(limits=1)
+    torch.use_deterministic_algorithms(True)
+    random.seed(seed(0))
+    np.random.seed(seed(0))  # noqa: NPY002 — libraries that draw from numpy's global state
+    torch.manual_seed(seed(0))
+    use_style()
+    return torch.device(_device_name(torch.cuda.is_available()))
+
+
+def seed(k: int = 0) -> int:
+    """The k-th of this run's seeds, as an int for others' `random_state`; `LMPREP_SEED` shifts them all."""
+    if not 0 <= k < _STREAMS:
+        raise ValueError(f"k must be from 0 to {_STREAMS - 1}, got {k}")
+    shift = os.environ.get("LMPREP_SEED", "0")
+    if not shift.isdecimal():
+        raise ValueError(f"LMPREP_SEED must be a whole number from 0, got {shift!r}")
+    return int(shift) * _STREAMS + k
+
+
+def generator(k: int = 0) -> "torch.Generator":
+    """A fresh torch generator on the CPU. Draw there and move the result: the numbers then do not depend on
+    the device."""
+    import torch
+
+    return torch.Generator().manual_seed(seed(k))
+
+
+def rng(k: int = 0) -> "np.random.Generator":
+    """A fresh numpy generator."""
+    import numpy as np
+
+    return np.random.default_rng(seed(k))
+
+
+def show(*objects: Callable[..., Any] | type) -> None:
+    """Display the source of library functions or classes, as they run on this page."""
+    from IPython.display import display
+
+    source = "\n\n".join(inspect.getsource(item).rstrip() for item in objects)
+    display({"text/markdown": f"```python\n{source}\n```", "text/plain": source}, raw=True)
+
+
+def _device_name(has_cuda: bool) -> str:
+    wanted = os.environ.get("LMPREP_DEVICE", "cuda" if has_cuda else "cpu")
+    if wanted not in ("cpu", "cuda"):
+        raise ValueError(f"LMPREP_DEVICE must be 'cpu' or 'cuda', got {wanted!r}")
+    if wanted == "cuda" and not has_cuda:
+        raise ValueError("LMPREP_DEVICE is 'cuda' but torch finds no CUDA device: unset it or use 'cpu'")
+    return wanted

@@ -1,0 +1,1 @@
+"""Losses, optimizers, schedules and the one training loop."""
