@@ -7,7 +7,8 @@ page is made.
 """
 
 import math
-from typing import Any, SupportsFloat
+from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,7 @@ class AgreementError(AssertionError):
 def claim(
     key: str,
     text: str,
-    value: SupportsFloat,
+    value: Any,
     *,
     at_least: float | None = None,
     at_most: float | None = None,
@@ -56,22 +57,26 @@ def claim(
         key: name of the claim, unique within its notebook.
         text: what is claimed, in words, without the number.
         value: the measured scalar (a number, or a one-element tensor or array).
-        at_least, at_most, above, below: bounds; at least one is needed, all that are given must hold.
+        at_least, at_most, above, below: finite bounds; one is needed, all that are given must hold.
         unit: of `value`, for display.
         thesis: whether this is the claim the entry stands or falls by; one an entry.
 
     Raises:
-        ClaimError: a bound is broken, or the value is NaN.
-        TypeError: no bound is given.
+        ClaimError: a bound is broken, or the value is not finite.
+        TypeError: no bound is given, or `value` is no real scalar.
+        ValueError: a bound is not finite.
     """
     bounds = {"at_least": at_least, "at_most": at_most, "above": above, "below": below}
     bounds = {name: float(bound) for name, bound in bounds.items() if bound is not None}
     if not bounds:
         raise TypeError(f"claim {key!r} gives no bound: pass at_least, at_most, above or below")
-    number = float(value)
+    for name, bound in bounds.items():
+        if not math.isfinite(bound):
+            raise ValueError(f"claim {key!r}: {name} must be finite, got {bound}")
+    number = _scalar(key, value)
     wanted = " and ".join(f"{_SYMBOLS[name]} {_show(bound)}" for name, bound in bounds.items())
     shown = f"{_show(number)} {unit}".strip()
-    if math.isnan(number) or not all(_TESTS[name](number, bound) for name, bound in bounds.items()):
+    if not math.isfinite(number) or not all(_TESTS[name](number, bound) for name, bound in bounds.items()):
         _fail(ClaimError(key, f"claim {key!r} does not hold: {text}: measured {shown}, wanted {wanted}"))
     record = {"kind": "claim", "key": key, "text": text, "value": number, "bounds": bounds, "unit": unit,
               "thesis": thesis}  # fmt: skip
@@ -91,7 +96,11 @@ def agrees(key: str, reference: str, ours: Any, theirs: Any, *, atol: float, rto
     Raises:
         AgreementError: shapes or dtypes differ, nothing is compared, a NaN is met, or the difference is
             too large.
+        ValueError: a tolerance is negative or not finite.
     """
+    for name, tolerance in (("atol", atol), ("rtol", rtol)):
+        if not 0 <= tolerance < math.inf:
+            raise ValueError(f"agrees {key!r}: {name} must be finite and not negative, got {tolerance}")
     a, b = _array(ours), _array(theirs)
     problem = ""
     largest = 0.0
@@ -120,6 +129,14 @@ def agrees(key: str, reference: str, ours: Any, theirs: Any, *, atol: float, rto
 def _fail(error: AssertionError) -> None:
     """Raise `error`. One place, so that the sabotage runner can let other claims pass by."""
     raise error
+
+
+def _scalar(key: str, value: Any) -> float:
+    """A number, or the only element of a tensor or an array, as a float."""
+    only = value.item() if hasattr(value, "item") and math.prod(value.shape) == 1 else value
+    if not isinstance(only, Real):
+        raise TypeError(f"claim {key!r}: value must be one real number, got {value!r}")
+    return float(only)
 
 
 def _show(number: float) -> str:
