@@ -1,0 +1,286 @@
+"""Filters against transformers' own, samplers against enumerated probabilities, and the edges of both."""
+
+import math
+from functools import partial
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chisquare
+from torch import Tensor
+from transformers.generation.logits_process import (
+    LogitsProcessor,
+    MinPLogitsWarper,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from lmprep.foundations.decoding import Filter, greedy, min_p, sample, sampler, temperature, top_k, top_p
+
+FILTERS = [partial(temperature, t=0.7), partial(top_k, k=2), partial(top_p, p=0.8), partial(min_p, p=0.1)]
+
+
+def generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def logits_without_ties(rows: int, vocabulary: int, scale: float, seed: int) -> Tensor:
+    logits = scale * torch.randn(rows, vocabulary, generator=generator(seed))
+    assert all(len(row.unique()) == vocabulary for row in logits)
+    return logits
+
+
+# Values whose spacing is far above rounding, and ties among them.
+logit_rows = st.lists(st.integers(-8, 8).map(lambda n: n / 2), min_size=1, max_size=12).map(torch.tensor)
+
+
+# --- reference -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", [0.3, 3.0, 20.0])
+@pytest.mark.parametrize("vocabulary", [1, 2, 7, 1000])
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        *[(partial(temperature, t=t), TemperatureLogitsWarper(t)) for t in (0.1, 1.0, 2.5)],
+        *[(partial(top_k, k=k), TopKLogitsWarper(k)) for k in (1, 3, 50, 5000)],
+        *[(partial(top_p, p=p), TopPLogitsWarper(p)) for p in (0.0, 0.3, 0.9, 0.999)],
+        *[(partial(min_p, p=p), MinPLogitsWarper(p)) for p in (0.0, 0.05, 0.5, 1.0)],
+    ],
+)
+def test_filters_equal_those_of_transformers(
+    ours: Filter, theirs: LogitsProcessor, vocabulary: int, scale: float
+) -> None:
+    logits = logits_without_ties(6, vocabulary, scale, seed=vocabulary)
+    torch.testing.assert_close(ours(logits), theirs(torch.empty(0), logits), rtol=0, atol=0)
+
+
+def test_a_chain_of_filters_equals_the_chain_of_transformers() -> None:
+    logits = logits_without_ties(8, 200, 3.0, seed=1)
+    theirs = logits
+    for warper in (
+        TemperatureLogitsWarper(1.5),
+        TopKLogitsWarper(40),
+        TopPLogitsWarper(0.9),
+        MinPLogitsWarper(0.02),
+    ):
+        theirs = warper(torch.empty(0), theirs)
+    ours = min_p(top_p(top_k(temperature(logits, 1.5), 40), 0.9), 0.02)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+    kept = (ours > -math.inf).sum(dim=-1)
+    assert ((kept > 1) & (kept < 40)).all()  # every filter had something to do
+
+
+# --- worked by hand --------------------------------------------------------------------------------------
+
+# Probabilities in an order that is neither rising nor falling.
+HAND = torch.tensor([0.1, 0.4, 0.05, 0.3, 0.15]).log()
+
+
+@pytest.mark.parametrize(
+    ("keep", "kept"),
+    [
+        (partial(top_k, k=1), [1]),
+        (partial(top_k, k=3), [1, 3, 4]),
+        (partial(top_k, k=5), [0, 1, 2, 3, 4]),
+        (partial(top_k, k=6), [0, 1, 2, 3, 4]),
+        (partial(top_p, p=0.0), [1]),
+        (partial(top_p, p=0.39), [1]),
+        (partial(top_p, p=0.41), [1, 3]),
+        (partial(top_p, p=0.84), [1, 3, 4]),
+        (partial(top_p, p=0.86), [0, 1, 3, 4]),
+        (partial(top_p, p=1.0), [0, 1, 2, 3, 4]),
+        (partial(min_p, p=0.0), [0, 1, 2, 3, 4]),
+        (partial(min_p, p=0.24), [0, 1, 3, 4]),
+        (partial(min_p, p=0.26), [1, 3, 4]),
+        (partial(min_p, p=1.0), [1]),
+    ],
+)
+def test_hand_worked_sets(keep: Filter, kept: list[int]) -> None:
+    filtered = keep(HAND)
+    assert (filtered > -math.inf).nonzero().flatten().tolist() == kept
+    assert filtered[kept].equal(HAND[kept])
+
+
+def test_order_of_temperature_and_top_p_matters() -> None:
+    first_hot = top_p(temperature(HAND, 4.0), 0.6)
+    first_cut = temperature(top_p(HAND, 0.6), 4.0)
+    assert (first_hot > -math.inf).sum() == 3
+    assert (first_cut > -math.inf).sum() == 2
+
+
+def test_ties() -> None:
+    tied = torch.tensor([1.0, 2.0, 2.0, 2.0, 0.0])
+    assert (top_k(tied, 2) > -math.inf).tolist() == [False, True, True, True, False]  # all that tie
+    assert (top_p(tied, 0.5) > -math.inf).tolist() == [False, True, True, False, False]  # the smallest set
+    assert (min_p(tied, 1.0) > -math.inf).tolist() == [False, True, True, True, False]
+    assert greedy(tied) == 1
+    assert (top_p(torch.zeros(100), 0.245) > -math.inf).nonzero().flatten().tolist() == list(range(25))
+
+
+@pytest.mark.parametrize(("p", "kept"), [(0.25, 1), (0.5, 2), (0.75, 3)])
+def test_a_set_that_reaches_p_exactly_is_large_enough(p: float, kept: int) -> None:
+    assert (top_p(torch.zeros(4), p) > -math.inf).sum() == kept
+
+
+def test_double_precision_is_kept() -> None:
+    logits = torch.tensor([0.0, -27.0], dtype=torch.float64)  # probabilities 1 − 2e-12 and 2e-12
+    assert top_p(logits, 1 - 1e-12).equal(logits)
+
+
+def test_p_of_one_keeps_what_rounds_to_nothing() -> None:
+    logits = torch.tensor([[0.0, -200.0, -40.0, -math.inf]])
+    assert top_p(logits, 1.0).equal(logits)
+    assert logits.softmax(-1)[0, 1] == 0
+
+
+# --- properties ------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=150, deadline=None)
+@given(logit_rows, st.floats(0, 1))
+def test_top_p_keeps_the_smallest_set_that_reaches_p(logits: Tensor, p: float) -> None:
+    probabilities = logits.double().softmax(-1)
+    kept = top_p(logits, p) > -math.inf
+    assert kept.any()
+    assert probabilities[kept].sum() >= p - 1e-6
+    if kept.sum() > 1 and p < 1:  # without its least likely member the set falls short
+        assert probabilities[kept].sum() - probabilities[kept].min() < p + 1e-6
+    if not kept.all():
+        assert probabilities[kept].min() >= probabilities[~kept].max()
+
+
+@settings(max_examples=100, deadline=None)
+@given(logit_rows, st.integers(1, 15))
+def test_top_k_keeps_exactly_what_fewer_than_k_tokens_beat(logits: Tensor, k: int) -> None:
+    beaten_by = (logits[None, :] > logits[:, None]).sum(dim=1)
+    assert (top_k(logits, k) > -math.inf).equal(beaten_by < k)
+
+
+@settings(max_examples=100, deadline=None)
+@given(logit_rows, st.sampled_from(FILTERS), st.integers(-50, 50))
+def test_filters_ignore_a_common_shift(logits: Tensor, keep: Filter, shift: int) -> None:
+    """Logits are known up to a constant: shifted ones give the same distribution."""
+    torch.testing.assert_close(keep(logits + shift).softmax(-1), keep(logits).softmax(-1), rtol=0, atol=2e-6)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from(FILTERS))
+def test_leading_dimensions_are_independent_rows(seed: int, keep: Filter) -> None:
+    logits = torch.randn(2, 3, 9, generator=generator(seed))
+    before = logits.clone()
+    stacked = torch.stack([torch.stack([keep(row) for row in rows]) for rows in logits])
+    assert keep(logits).equal(stacked)
+    assert logits.equal(before)
+
+
+@pytest.mark.parametrize("keep", FILTERS)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+def test_dtype_and_masked_entries_survive(keep: Filter, dtype: torch.dtype) -> None:
+    logits = torch.tensor([[0.5, -math.inf, 2.0, -1.0]], dtype=dtype)
+    filtered = keep(logits)
+    assert filtered.dtype == dtype
+    assert filtered[0, 1] == -math.inf
+    assert filtered[0, 2] > -math.inf
+
+
+def test_sixteen_bit_logits_keep_the_float32_nucleus() -> None:
+    logits = torch.randn(4, 50_000, generator=generator(2)).bfloat16()
+    kept = (top_p(logits, 0.9) > -math.inf).sum(-1)
+    assert kept.equal((top_p(logits.float(), 0.9) > -math.inf).sum(-1))
+    assert ((kept > 20_000) & (kept < 45_000)).all()
+
+
+# --- samplers --------------------------------------------------------------------------------------------
+
+
+def test_samples_follow_the_probabilities() -> None:
+    probabilities = torch.tensor([0.05, 0.5, 0.15, 0.3], dtype=torch.float64)
+    ids = sample(probabilities.log().expand(20_000, 4), generator(3))
+    counts = torch.bincount(ids, minlength=4)
+    assert chisquare(counts.numpy(), (20_000 * probabilities).numpy()).pvalue > 1e-3
+
+
+def test_a_filtered_sampler_follows_the_renormalized_probabilities() -> None:
+    draw = sampler(partial(temperature, t=0.5), partial(top_p, p=0.9))
+    # Squared and renormalized: .01 .16 .0025 .09 .0225 of .285; .16 + .09 reach 88 %, .0225 crosses 90 %.
+    expected = torch.tensor([0, 0.16, 0, 0.09, 0.0225], dtype=torch.float64) / 0.2725
+    counts = torch.bincount(draw(HAND.expand(20_000, 5), generator(4)), minlength=5)
+    kept = [1, 3, 4]
+    assert counts[0] == counts[2] == 0
+    assert chisquare(counts[kept].numpy(), 20_000 * expected[kept].numpy()).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("draw", [sample, sampler(), sampler(partial(top_k, k=3))])
+def test_equal_generators_give_equal_ids(draw: object) -> None:
+    assert callable(draw)
+    logits = torch.randn(500, 7, generator=generator(5))
+    first, again, other = (draw(logits, generator(seed)) for seed in (6, 6, 7))
+    assert first.equal(again)
+    assert not first.equal(other)
+
+
+@pytest.mark.parametrize("shape", [(4,), (3, 4), (2, 3, 4)])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("draw", [greedy, sample, sampler(partial(top_p, p=0.9))])
+def test_ids_are_int64_and_lack_the_last_dimension(
+    draw: object, dtype: torch.dtype, shape: tuple[int, ...]
+) -> None:
+    assert callable(draw)
+    logits = torch.full(shape, -math.inf, dtype=dtype)
+    logits[..., 2] = 1.0  # the only token that can be drawn
+    ids = draw(logits, generator(8))
+    assert ids.dtype == torch.int64
+    assert ids.equal(torch.full(shape[:-1], 2))
+
+
+def test_greedy_is_the_limit_of_low_temperature() -> None:
+    logits = logits_without_ties(50, 20, 3.0, seed=9)
+    cold = sampler(partial(temperature, t=1e-6))
+    assert cold(logits, generator(10)).equal(greedy(logits))
+    assert greedy(logits, generator(11)).equal(greedy(logits))
+
+
+# --- bad input -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("use", [*FILTERS, greedy, lambda logits: sample(logits, generator(0))])
+def test_a_row_without_a_finite_largest_entry_is_an_error(use: Filter, broken: float) -> None:
+    logits = torch.zeros(2, 3)
+    logits[1] = broken
+    with pytest.raises(ValueError, match="largest entry is"):
+        use(logits)
+    if broken != -math.inf:  # a single one spoils the row
+        logits = torch.zeros(2, 3)
+        logits[1, 1] = broken
+        with pytest.raises(ValueError, match="largest entry is"):
+            use(logits)
+
+
+@pytest.mark.parametrize(
+    ("use", "error", "message"),
+    [
+        (lambda: temperature(HAND, 0), ValueError, "take greedy"),
+        (lambda: temperature(HAND, 1e-320), ValueError, "take greedy"),
+        (lambda: temperature(HAND, -1.0), ValueError, "t must be a finite number above 0, got -1.0"),
+        (lambda: temperature(HAND, math.inf), ValueError, "above 0, got inf"),
+        (lambda: temperature(HAND, math.nan), ValueError, "above 0, got nan"),
+        (lambda: top_k(HAND, 0), ValueError, "k must be at least 1, got 0"),
+        (lambda: top_k(HAND, 2.0), TypeError, "k must be an int, got 2.0"),  # type: ignore[arg-type]
+        (lambda: top_p(HAND, 1.1), ValueError, r"p must lie in \[0, 1\], got 1.1"),
+        (lambda: top_p(HAND, math.nan), ValueError, "got nan"),
+        (lambda: min_p(HAND, -0.1), ValueError, r"p must lie in \[0, 1\], got -0.1"),
+        (lambda: greedy(torch.zeros(2, 0)), ValueError, r"not empty, got shape \(2, 0\)"),
+        (lambda: greedy(torch.tensor(1.0)), ValueError, r"got shape \(\)"),
+        (lambda: greedy(torch.tensor([1, 2])), TypeError, "floating point, got torch.int64"),
+        (lambda: sample(HAND, None), TypeError, "generator must be a torch.Generator, got None"),  # type: ignore[arg-type]
+        (lambda: sampler(0.9), TypeError, r"filters\[0\] must map logits to logits, got 0.9"),  # type: ignore[arg-type]
+    ],
+)
+def test_bad_arguments(use: object, error: type[Exception], message: str) -> None:
+    assert callable(use)
+    with pytest.raises(error, match=message):
+        use()
