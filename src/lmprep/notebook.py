@@ -6,7 +6,9 @@ Nothing here is imported by the rest of the library.
 import inspect
 import os
 import random
+import textwrap
 from collections.abc import Callable
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -53,12 +55,12 @@ def setup() -> "torch.device":
 
 def seed(k: int = 0) -> int:
     """The k-th of this run's seeds, as an int for others' `random_state`; `LMPREP_SEED` shifts them all."""
-    if not 0 <= k < _STREAMS:
-        raise ValueError(f"k must be from 0 to {_STREAMS - 1}, got {k}")
+    if not (isinstance(k, Integral) and 0 <= k < _STREAMS):
+        raise ValueError(f"k must be a whole number from 0 to {_STREAMS - 1}, got {k!r}")
     shift = os.environ.get("LMPREP_SEED", "0")
     if not shift.isdecimal():
         raise ValueError(f"LMPREP_SEED must be a whole number from 0, got {shift!r}")
-    return int(shift) * _STREAMS + k
+    return int(shift) * _STREAMS + int(k)
 
 
 def generator(k: int = 0) -> "torch.Generator":
@@ -80,8 +82,11 @@ def show(*objects: Callable[..., Any] | type) -> None:
     """Display the source of library functions or classes, as they run on this page."""
     from IPython.display import display
 
-    source = "\n\n".join(inspect.getsource(item).rstrip() for item in objects)
-    display({"text/markdown": f"```python\n{source}\n```", "text/plain": source}, raw=True)
+    if not objects:
+        raise TypeError("show wants at least one function or class")
+    source = "\n\n".join(textwrap.dedent(inspect.getsource(item)).rstrip() for item in objects)
+    fence = "````" if "```" in source else "```"
+    display({"text/markdown": f"{fence}python\n{source}\n{fence}", "text/plain": source}, raw=True)
 
 
 def _device_name(has_cuda: bool) -> str:
