@@ -97,12 +97,24 @@ def heatmap(
     return image
 
 
-def label_lines(ax: "Axes", *, gap: float = 0.01) -> None:
-    """Write each line's label at its right end, in its color: no legend to look up."""
+def label_lines(ax: "Axes") -> None:
+    """Write each line's label right of its last point, in its color: no legend to look up.
+
+    Call it last: where labels would overlap they are moved up, for the limits that hold then.
+    """
+    import numpy as np
+
+    ax.get_ylim()  # settles the limits, which `transData` reads
+    ends = []
     for line in ax.get_lines():
-        label = str(line.get_label())
-        if label.startswith("_"):
-            continue
-        x, y = line.get_xydata()[-1]
-        ax.annotate(label, (x, y), xytext=(100 * gap * 6, 0), textcoords="offset points", va="center",
-                    color=line.get_color(), fontsize=9, annotation_clip=False)  # fmt: skip
+        points = np.asarray(line.get_xydata())
+        points = points[np.isfinite(points).all(axis=1)]
+        if len(points) and not str(line.get_label()).startswith("_"):
+            height = ax.transData.transform(points[-1])[1] * 72 / ax.figure.dpi
+            ends.append((height, points[-1], line))
+    free = -np.inf  # in points, like all heights here
+    for height, point, line in sorted(ends, key=lambda end: end[0]):
+        placed = max(height, free)
+        ax.annotate(str(line.get_label()), point, xytext=(6, placed - height), textcoords="offset points",
+                    va="center", color=line.get_color(), fontsize=9, annotation_clip=False)  # fmt: skip
+        free = placed + 11
