@@ -1,7 +1,6 @@
 """lmprep.architectures.attention against torch's kernels, a literal loop, and what the masks promise."""
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -24,14 +23,6 @@ TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-12}
 dtypes = st.sampled_from([torch.float32, torch.float64])
 sizes = st.integers(1, 9)
 seeds = st.integers(0, 2**32)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:

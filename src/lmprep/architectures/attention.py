@@ -31,8 +31,7 @@ def attention(
         mask: boolean, True = may attend, broadcastable to (B, H, T, S).
         causal: whether query i sees keys ≤ i + S − T only, in addition to `mask`.
         scale: factor on the scores; 1/√d when None.
-        need_weights: whether the weights are returned; without them torch's fused kernel does the work, and
-            stores no (T, S) scores.
+        need_weights: whether the weights are returned; without them torch's fused kernel does the work.
 
     Returns:
         The output (B, H, T, d_v) and the weights (B, H, T, S), or None in their place.

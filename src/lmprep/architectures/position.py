@@ -1,0 +1,127 @@
+"""Where a token stands: learned and sinusoidal positions, added to embeddings, and rotary ones, applied to
+queries and keys."""
+
+import torch
+from torch import Tensor, nn
+
+
+class LearnedPositions(nn.Module):
+    """One learned vector per position, as in GPT-2 and BERT: no vector, and so no sense, past the last.
+
+    Args:
+        context_length: how many positions there are.
+        width: D.
+
+    Raises:
+        ValueError: either is below 1.
+    """
+
+    def __init__(self, context_length: int, width: int) -> None:
+        super().__init__()
+        if context_length < 1 or width < 1:
+            raise ValueError(f"context_length and width must be at least 1, got {context_length} and {width}")
+        self.weight = nn.Parameter(torch.empty(context_length, width))
+        nn.init.normal_(self.weight, std=0.02)
+
+    def forward(self, T: int, start: int = 0) -> Tensor:
+        """(T, D): the vectors of the positions from `start` on.
+
+        Raises:
+            ValueError: these are not all between 0 and `context_length`.
+        """
+        context_length = self.weight.size(0)
+        if T < 0 or start < 0 or start + T > context_length:
+            raise ValueError(
+                f"positions {start} to {start + T - 1} asked for, learned are 0 to {context_length - 1}"
+            )
+        return self.weight[start : start + T]
+
+
+def sinusoidal(T: int, d: int, base: float = 10000.0) -> Tensor:
+    """(T, d) fixed positions: sin(t·base^(−2i/d)) in column 2i, its cosine in column 2i + 1.
+
+    Raises:
+        ValueError: T is negative, d is not even and at least 2, or base is not above 0.
+
+    Source: Vaswani et al. (2017), section 3.5.
+    """
+    if T < 0:
+        raise ValueError(f"T must not be negative, got {T}")
+    cos, sin = rope_cos_sin(torch.arange(T), d, base)
+    return torch.stack([sin, cos], dim=-1).flatten(-2).float()  # (T, d/2, 2) → (T, d)
+
+
+def rope_cos_sin(positions: Tensor, d: int, base: float = 10000.0) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of the angles position·base^(−2i/d) for i = 0, …, d/2 − 1.
+
+    In float64: in float32 an angle of 10,000 radians is already off by up to 0.0005, in bfloat16 by 32.
+
+    Args:
+        positions: (..., T), whole or real numbers.
+        d: width of a head.
+        base: the larger, the slower the slowest pair turns. 10,000 in the paper, 500,000 in Llama 3.
+
+    Returns:
+        Two tensors (..., T, d/2) in float64.
+
+    Raises:
+        ValueError: d is not even and at least 2, or base is not above 0.
+
+    Source: Su et al. (2021), "RoFormer".
+    """
+    if d < 2 or d % 2:
+        raise ValueError(f"d must be even and at least 2: dimensions turn in pairs; got {d}")
+    if not base > 0:
+        raise ValueError(f"base must be above 0, got {base}")
+    exponents = torch.arange(0, d, 2, dtype=torch.float64, device=positions.device) / d
+    angles = positions.double().unsqueeze(-1) * base**-exponents  # (..., T, d/2)
+    return angles.cos(), angles.sin()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn the pairs (x_i, x_{i + d/2}), as Llama's weights want it; RoFormer pairs (x_{2i}, x_{2i + 1}).
+
+    The two layouts differ by a permutation of the d dimensions, the same for queries and keys, so they give
+    the same scores if trained so; weights trained in one are wrong in the other.
+
+    Args:
+        x: (..., T, d).
+        cos, sin: (T, d/2), or any shape that broadcasts to (..., T, d/2).
+
+    Returns:
+        (..., T, d), in x's dtype, worked out in float32 or better.
+    """
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    cos, sin = cos.to(dtype), sin.to(dtype)
+    first, second = x.to(dtype).chunk(2, dim=-1)  # (..., T, d/2) each
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1).to(x.dtype)
+
+
+def apply_rope(x: Tensor, positions: Tensor, base: float = 10000.0) -> Tensor:
+    """Rotary positions: turn queries or keys by angles that grow with the position.
+
+    The product of a query at m with a key at n then depends on their contents and on m − n alone. Values are
+    not turned.
+
+    Args:
+        x: (..., T, d), d even, half-split layout (see `rotate`).
+        positions: (T,), or any shape that broadcasts to x's without d.
+        base: as in `rope_cos_sin`.
+
+    Returns:
+        (..., T, d), in x's dtype.
+
+    Raises:
+        TypeError: x is not floating point.
+        ValueError: d is odd, or `positions` does not fit x.
+
+    Source: Su et al. (2021), "RoFormer".
+    """
+    if not x.is_floating_point():
+        raise TypeError(f"x must be floating point, got {x.dtype}")
+    if x.ndim < 2:
+        raise ValueError(f"x must have shape (..., T, d), got {tuple(x.shape)}")
+    if positions.ndim == 0 or positions.size(-1) != x.size(-2):
+        raise ValueError(f"positions must hold one for each of x's {x.size(-2)} places, got shape "
+                         f"{tuple(positions.shape)}")  # fmt: skip
+    return rotate(x, *rope_cos_sin(positions, x.size(-1), base))

@@ -1,0 +1,188 @@
+"""lmprep.architectures.position against the formulas, transformers' Llama, and complex multiplication."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from lmprep.architectures.position import (
+    LearnedPositions,
+    apply_rope,
+    rope_cos_sin,
+    rotate,
+    sinusoidal,
+)
+
+even = st.integers(1, 8).map(lambda half: 2 * half)
+bases = st.sampled_from([10.0, 100.0, 10_000.0, 500_000.0])
+seeds = st.integers(0, 2**32)
+
+
+def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+# --- learned -------------------------------------------------------------------------------------------
+
+
+def test_learned_positions_are_an_embedding_of_the_position() -> None:
+    ours = LearnedPositions(7, 4)
+    reference = nn.Embedding.from_pretrained(ours.weight.detach())
+    assert torch.equal(ours(3), reference(torch.arange(3)))
+    assert torch.equal(ours(3, start=4), reference(torch.arange(4, 7)))
+    ours(2, start=1).sum().backward()
+    assert ours.weight.grad is not None
+    assert ours.weight.grad.sum(1).tolist() == [0, 4, 4, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(("T", "start"), [(8, 0), (1, 7), (3, 5), (1, -1), (-1, 3)])
+def test_no_position_is_learned_past_the_last(T: int, start: int) -> None:
+    with pytest.raises(ValueError, match="learned are 0 to 6"):
+        LearnedPositions(7, 4)(T, start)
+
+
+def test_learned_positions_need_a_size() -> None:
+    with pytest.raises(ValueError, match="got 0 and 4"):
+        LearnedPositions(0, 4)
+
+
+# --- sinusoidal ----------------------------------------------------------------------------------------
+
+
+@given(T=st.integers(0, 40), d=even, base=bases)
+def test_sinusoidal_is_the_formula(T: int, d: int, base: float) -> None:
+    expected = [
+        [f(t / base ** (2 * i / d)) for i in range(d // 2) for f in (math.sin, math.cos)] for t in range(T)
+    ]
+    table = sinusoidal(T, d, base)
+    assert table.dtype == torch.float32
+    torch.testing.assert_close(table, torch.tensor(expected).reshape(T, d), atol=1e-6, rtol=0)
+
+
+def test_sinusoidal_is_transformers() -> None:
+    from transformers.models.distilbert.modeling_distilbert import create_sinusoidal_embeddings
+
+    expected = nn.Parameter(torch.empty(64, 32))
+    create_sinusoidal_embeddings(n_pos=64, dim=32, out=expected)
+    torch.testing.assert_close(sinusoidal(64, 32), expected.detach(), atol=1e-6, rtol=0)
+
+
+# --- rotary --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def llama() -> Any:
+    from transformers.models.llama import modeling_llama
+
+    return modeling_llama
+
+
+@pytest.mark.parametrize("base", [100.0, 10_000.0])
+def test_rope_is_llamas(llama: Any, base: float) -> None:
+    config = llama.LlamaConfig(hidden_size=64, num_attention_heads=4, max_position_embeddings=64,
+                               rope_parameters={"rope_type": "default", "rope_theta": base})  # fmt: skip
+    positions = torch.arange(40)
+    q, k = normal(2, 4, 40, 16, dtype=torch.float32), normal(2, 2, 40, 16, seed=1, dtype=torch.float32)
+    cos, sin = llama.LlamaRotaryEmbedding(config)(q, positions[None])
+    ours_cos, ours_sin = rope_cos_sin(positions, 16, base)
+    torch.testing.assert_close(ours_cos.float(), cos[0, :, :8], atol=5e-6, rtol=0)
+    torch.testing.assert_close(ours_sin.float(), sin[0, :, :8], atol=5e-6, rtol=0)
+    # The rotation agrees to rounding, given the same angles; theirs come from float32, ours from float64.
+    for ours, theirs in zip((q, k), llama.apply_rotary_pos_emb(q, k, cos, sin), strict=True):
+        torch.testing.assert_close(rotate(ours, cos[0, :, :8], sin[0, :, :8]), theirs, atol=1e-6, rtol=0)
+        torch.testing.assert_close(apply_rope(ours, positions, base), theirs, atol=2e-5, rtol=0)
+
+
+@given(T=st.integers(1, 6), d=even, base=bases, start=st.integers(0, 10**6), seed=seeds)
+def test_rope_is_multiplication_by_a_complex_number(
+    T: int, d: int, base: float, start: int, seed: int
+) -> None:
+    x = normal(2, T, d, seed=seed)
+    pairs = torch.complex(x[..., : d // 2], x[..., d // 2 :])
+    positions = torch.arange(start, start + T)
+    turns = [[complex(math.cos(a), math.sin(a)) for i in range(d // 2) for a in [t * base ** (-2 * i / d)]]
+             for t in positions.tolist()]  # fmt: skip
+    turned = pairs * torch.tensor(turns, dtype=torch.complex128)
+    expected = torch.cat([turned.real, turned.imag], dim=-1)
+    torch.testing.assert_close(apply_rope(x, positions, base), expected, atol=1e-8, rtol=0)
+
+
+@given(m=st.integers(0, 1000), n=st.integers(0, 1000), shift=st.integers(0, 1000), d=even, seed=seeds)
+def test_scores_depend_on_the_distance_alone(m: int, n: int, shift: int, d: int, seed: int) -> None:
+    q, k = normal(1, d, seed=seed), normal(1, d, seed=seed + 1)
+
+    def score(m: int, n: int) -> Tensor:
+        return (apply_rope(q, torch.tensor([m])) * apply_rope(k, torch.tensor([n]))).sum()
+
+    torch.testing.assert_close(score(m, n), score(m + shift, n + shift), atol=1e-10, rtol=0)
+
+
+@given(T=st.integers(1, 8), d=even, base=bases, seed=seeds)
+def test_rope_keeps_the_norm_and_leaves_position_0(T: int, d: int, base: float, seed: int) -> None:
+    x = normal(3, T, d, seed=seed)
+    turned = apply_rope(x, torch.arange(T), base)
+    torch.testing.assert_close(turned.norm(dim=-1), x.norm(dim=-1), atol=1e-12, rtol=0)
+    assert torch.equal(turned[:, 0], x[:, 0])
+
+
+def test_the_interleaved_layout_is_a_permutation_away() -> None:
+    x, positions = normal(5, 8), torch.arange(5)
+    order = torch.tensor(
+        [0, 2, 4, 6, 1, 3, 5, 7]
+    )  # RoFormer's pairs (0, 1), (2, 3), … become (0, 4), (1, 5), …
+    turned = torch.empty_like(x)
+    turned[:, order] = apply_rope(x[:, order], positions)
+    pairs = torch.view_as_complex(x.reshape(5, 4, 2))
+    angles = positions[:, None] * 10_000.0 ** (-torch.arange(0, 8, 2, dtype=torch.float64) / 8)
+    expected = torch.view_as_real(pairs * torch.polar(torch.ones_like(angles), angles)).flatten(1)
+    torch.testing.assert_close(turned, expected, atol=1e-12, rtol=0)
+
+
+def test_positions_may_differ_between_sequences() -> None:
+    x = normal(2, 3, 4, 6)  # (B, H, T, d)
+    positions = torch.tensor([[0, 1, 2, 3], [7, 8, 9, 10]])
+    together = apply_rope(x, positions[:, None])
+    for b in range(2):
+        torch.testing.assert_close(together[b], apply_rope(x[b], positions[b]), atol=0, rtol=0)
+
+
+def test_half_precision_far_out_is_as_good_as_its_dtype() -> None:
+    x = normal(1, 64)
+    positions = torch.tensor([100_001])
+    exact = apply_rope(x, positions)
+    assert exact.dtype == torch.float64
+    for dtype, atol in ((torch.float32, 1e-6), (torch.bfloat16, 0.03)):
+        turned = apply_rope(x.to(dtype), positions)
+        assert turned.dtype == dtype
+        torch.testing.assert_close(turned.double(), exact, atol=atol, rtol=0)
+
+
+def test_gradients_turn_back() -> None:
+    x = normal(2, 3, 4).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: apply_rope(x, torch.arange(3)), (x,))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "says"),
+    [
+        (lambda: sinusoidal(4, 5), ValueError, "d must be even"),
+        (lambda: sinusoidal(-1, 4), ValueError, "T must not be negative, got -1"),
+        (lambda: rope_cos_sin(torch.arange(3), 0), ValueError, "d must be even and at least 2"),
+        (lambda: rope_cos_sin(torch.arange(3), 4, base=0.0), ValueError, r"base must be above 0, got 0\.0"),
+        (lambda: apply_rope(torch.ones(3, 4), torch.arange(2)), ValueError, "each of x's 3 places"),
+        (lambda: apply_rope(torch.ones(3, 4), torch.tensor(2)), ValueError, "each of x's 3 places"),
+        (
+            lambda: apply_rope(torch.ones(4), torch.arange(4)),
+            ValueError,
+            r"x must have shape \(\.\.\., T, d\)",
+        ),
+        (lambda: apply_rope(torch.ones(3, 4).long(), torch.arange(3)), TypeError, "floating point"),
+    ],
+)
+def test_bad_input_is_named(call: Any, error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says):
+        call()
