@@ -1,0 +1,1 @@
+"""The book: running its notebooks, deriving its pages, and its Sphinx extension."""
