@@ -48,9 +48,8 @@ def test_colors_differ_and_the_first_three_stand_out_on_white() -> None:
 
 def test_a_heatmap_shows_the_matrix_first_row_on_top(ax: Axes) -> None:
     values = torch.tensor([[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]])
-    image = heatmap(
-        ax, values, rows=["a", "b"], columns=["x", "y", "z"], row_title="rows", column_title="columns"
-    )
+    rows, columns = ["a", "b"], ["x", "y", "z"]
+    image = heatmap(ax, values, rows=rows, columns=columns, row_title="rows", column_title="columns")
     assert np.array_equal(np.asarray(image.get_array()), values.numpy())
     top, bottom = ax.get_ylim()[::-1]
     assert top < bottom

@@ -4,6 +4,7 @@ Everything derived (header lines, index, errors, evidence, contract tests) start
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,17 @@ BLOCKS = {
     "followups": "Follow-ups",
     "exercise": "Your turn",
     "references": "References",
+}
+
+# The header's fields: what each may hold. `needs` and `tasks` may be left out.
+_FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "source": (lambda value: value is None or isinstance(value, str), "text or none"),
+    "short": (lambda value: isinstance(value, str), "text"),
+    "question_zh": (lambda value: isinstance(value, str), "text"),
+    "level": (lambda value: type(value) is int, "a whole number"),
+    "asked": (lambda value: type(value) is int, "a whole number"),
+    "needs": (lambda value: _is_names(value), "a list of slugs"),
+    "tasks": (lambda value: _is_names(value), "a list of task names"),
 }
 
 _WORDS_PER_MINUTE = 180
@@ -97,34 +109,53 @@ def read_entry(path: Path) -> Entry:
     """Parse one notebook source.
 
     Raises:
-        ValueError: the header lacks the `lmprep` block or one of its fields, or there is no H1.
+        ValueError: the header lacks the `lmprep` block or one of its fields, a field is unknown or of the
+            wrong type, or there is no H1.
     """
     import jupytext
 
     notebook = jupytext.read(path, fmt="py:percent")
-    header = notebook.metadata.get("lmprep")
-    if header is None:
+    block = notebook.metadata.get("lmprep")
+    if not isinstance(block, dict):
         raise ValueError(f"{path}: no `lmprep:` block under `jupyter:` in the header")
-    missing = [name for name in ("source", "short", "question_zh", "level", "asked") if name not in header]
+    header: dict[str, Any] = {"needs": None, "tasks": None, **block}
+    missing = [name for name in _FIELDS if name not in header]
     if missing:
         raise ValueError(f"{path}: the `lmprep:` header lacks {', '.join(missing)}")
+    for name, value in header.items():
+        if name not in _FIELDS:
+            raise ValueError(f"{path}: the header's `{name}` is unknown: the fields are {', '.join(_FIELDS)}")
+        holds, wanted = _FIELDS[name]
+        if not holds(value):
+            raise ValueError(f"{path}: the header's `{name}` must be {wanted}, got {value!r}")
     cells = tuple(Cell(c.cell_type, c.source, dict(c.metadata)) for c in notebook.cells)
-    prose = "\n\n".join(cell.source for cell in cells if cell.kind == "markdown")
-    titles = re.findall(r"^# +(.+)$", prose, re.M)
+    titles = [
+        text
+        for cell in cells
+        if cell.kind == "markdown"
+        for level, text in headings(cell.source)
+        if level == 1
+    ]
     if not titles:
         raise ValueError(f"{path}: no H1 (the interviewer's question)")
     return Entry(
         path=path,
-        source=None if header["source"] in (None, "none") else str(header["source"]),
-        short=str(header["short"]),
-        question=titles[0].strip(),
-        question_zh=str(header["question_zh"]),
-        level=int(header["level"]),
-        asked=int(header["asked"]),
-        needs=tuple(header.get("needs") or ()),
-        tasks=tuple(header.get("tasks") or ()),
+        source=None if header["source"] == "none" else header["source"],
+        short=header["short"],
+        question=titles[0],
+        question_zh=header["question_zh"],
+        level=header["level"],
+        asked=header["asked"],
+        needs=tuple(header["needs"] or ()),
+        tasks=tuple(header["tasks"] or ()),
         cells=cells,
     )
+
+
+def headings(markdown: str) -> list[tuple[int, str]]:
+    """The headings of a Markdown text with their levels, without what only looks like one in a code block."""
+    prose = re.sub(r"^(```+|~~~+).*?^\1", "", markdown, flags=re.M | re.S)
+    return [(len(marks), text.strip()) for marks, text in re.findall(r"^(#{1,6}) +(.+)$", prose, re.M)]
 
 
 def read_entries(root: Path) -> list[Entry]:
@@ -154,3 +185,7 @@ def _files_in(node: Any) -> list[str]:
         return []
     own = [str(node["file"]).removesuffix(".py")] if "file" in node else []
     return own + [file for value in node.values() if isinstance(value, list) for file in _files_in(value)]
+
+
+def _is_names(value: Any) -> bool:
+    return value is None or (isinstance(value, list) and all(isinstance(name, str) for name in value))
