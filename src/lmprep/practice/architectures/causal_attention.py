@@ -1,0 +1,316 @@
+"""Causal attention with cached keys."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lmprep.practice.checks import Call, Rng, normal, strided
+from lmprep.practice.task import Candidate, Task
+
+STATEMENT = r"""
+Write `causal_attention(q, k, v)`: scaled dot-product attention of $T$ queries to $S \ge T$ keys, where the
+last query belongs to the last key, as in decoding with a KV cache. Query $i$ sees the keys $j \le i + S -
+T$ and no others. The scores are divided by $\sqrt D$. Return the output and the weights, in the dtype of
+`q`; a key that a query does not see has weight exactly 0. Scores of any size must neither overflow nor lift
+the mask, and gradients flow to `q`, `k` and `v`.
+"""
+
+STARTER = '''
+import torch
+
+
+def causal_attention(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Causal attention of the last T positions to all S.
+
+    q: (B, H, T, D).
+    k, v: (B, H, S, D), S ≥ T: the first S − T are the past.
+    Returns the output (B, H, T, D) and the weights (B, H, T, S).
+    """
+    raise NotImplementedError
+'''
+
+HINTS = (
+    "Draw the table of who sees whom for T = 2 queries and S = 4 keys. Which corner is empty, and which "
+    "keys does the last query see?",
+    "Hide scores before the softmax, not weights after it: what is left must sum to 1. Which number in "
+    "place of a score gets weight exactly 0, whatever the other scores are?",
+    "The scores are q times k transposed over √D: (B, H, T, S). Make a boolean lower triangle of T rows "
+    "and S columns whose diagonal is moved right by S − T, put minus infinity where it is False, take the "
+    "softmax over the keys, and apply the weights to v.",
+)
+
+
+def causal_attention(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    T, S, D = q.size(-2), k.size(-2), q.size(-1)
+    visible = torch.ones(T, S, dtype=torch.bool, device=q.device).tril(S - T)
+    scores = (q @ k.mT / D**0.5).masked_fill(~visible, -torch.inf)  # (B, H, T, S)
+    w = scores.softmax(dim=-1)
+    return w @ v, w
+
+
+# What the checks compare with.
+
+SIZES = ((1, 1, 1, 1, 1), (1, 1, 2, 2, 2), (1, 1, 1, 3, 2), (1, 1, 2, 3, 3), (2, 3, 4, 4, 8), (3, 2, 3, 7, 5))
+
+
+def inputs(
+    rng: Rng, B: int, H: int, T: int, S: int, D: int, dtype: torch.dtype = torch.float32
+) -> dict[str, Tensor]:
+    return {
+        name: normal(rng, B, H, length, D, dtype=dtype) for name, length in (("q", T), ("k", S), ("v", S))
+    }
+
+
+def by_torch(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """The fused kernel's output, and its weights: its output for an identity matrix as values."""
+    T, S = q.size(-2), k.size(-2)
+    visible = torch.arange(S) <= torch.arange(T)[:, None] + S - T
+    identity = torch.eye(S, dtype=q.dtype).expand(*k.shape[:2], S, S)
+    out, w = (F.scaled_dot_product_attention(q, k, value, attn_mask=visible) for value in (v, identity))
+    return out, w
+
+
+def answer(candidate: Candidate, tensors: dict[str, Tensor]) -> tuple[Call, Tensor, Tensor]:
+    """The call, the output and the weights, if they have the right shapes and dtype."""
+    call = Call(candidate, **tensors)
+    q, k = tensors["q"], tensors["k"]
+    out, w = call.returns(q.dtype, out=q.shape, w=(*q.shape[:3], k.size(2)))
+    return call, out, w
+
+
+def compare(candidate: Candidate, tensors: dict[str, Tensor], cause: str) -> None:
+    call, out, w = answer(candidate, tensors)
+    true_out, true_w = by_torch(**tensors)
+    call.same("w", w, true_w, cause=cause)
+    call.same("out", out, true_out, cause=cause)
+
+
+# Checks.
+
+
+def shapes(candidate: Candidate, rng: Rng) -> None:
+    """Returns the output (B, H, T, D) and the weights (B, H, T, S)."""
+    for sizes in SIZES:
+        answer(candidate, inputs(rng, *sizes))
+
+
+def sums(candidate: Candidate, rng: Rng) -> None:
+    """Each query's weights sum to 1."""
+    for sizes in SIZES:
+        call, _, w = answer(candidate, inputs(rng, *sizes))
+        cause = "weights masked after the softmax, or a softmax over the queries' axis"
+        call.same("w.sum(-1)", w.sum(-1), torch.ones(sizes[:3]), cause=cause)
+
+
+def no_future(candidate: Candidate, rng: Rng) -> None:
+    """A later key and its value change nothing for an earlier query."""
+    for T in (2, 3, 6):
+        tensors = inputs(rng, 1, 1, T, T, 2)
+        later = torch.zeros(1, 1, T, 1).index_fill(2, torch.tensor(T - 1), 3.0)
+        _, before, _ = answer(candidate, tensors)
+        call, after, w = answer(candidate, tensors | {name: tensors[name] + later for name in "kv"})
+        cause = "a mask that is missing, transposed, or one place too far right"
+        call.same("w[..., :-1, -1]", w[..., :-1, -1], torch.zeros(1, 1, T - 1), cause=cause, tolerance=0.0)
+        call.same("out[..., :-1, :]", after[..., :-1, :], before[..., :-1, :], cause=cause)
+
+
+def sees_the_past(candidate: Candidate, rng: Rng) -> None:
+    """Each query sees all keys up to its own, cached ones included."""
+    for T, S in ((1, 1), (1, 2), (2, 4), (3, 8)):
+        call, _, w = answer(candidate, inputs(rng, 1, 1, T, S, 2))
+        seen = (w > 0).sum(-1).flatten().tolist()
+        cause = (
+            "a triangle that starts at the first key, as with SDPA's is_causal=True: the last query "
+            "belongs to the last key, so the diagonal moves right by S − T"
+        )
+        call.equals("keys seen by each query", seen, [S - T + i + 1 for i in range(T)], cause=cause)
+
+
+def values(candidate: Candidate, rng: Rng) -> None:
+    """Output and weights agree with F.scaled_dot_product_attention."""
+    for sizes in SIZES:
+        compare(
+            candidate, inputs(rng, *sizes), "a scale other than 1/√D, or weights applied over the wrong axis"
+        )
+
+
+def large_scores(candidate: Candidate, rng: Rng) -> None:
+    """Scores of any size neither overflow nor lift the mask."""
+    opposite = torch.tensor([-1.0, 1.0])[:, None].expand(
+        1, 1, 2, 16
+    )  # the visible score low, the hidden one high
+    small = (torch.ones(1, 1, 2, 16), opposite)
+    drawn = torch.from_numpy(rng.integers(-2, 3, size=(2, 2, 3, 5, 16))).float()
+    for q, k in (small, drawn):
+        # Whole numbers times powers of 2, and √√D = 2: scores up to a million, exact in any order.
+        tensors = {"q": 256 * q, "k": 256 * k, "v": normal(rng, *k.shape)}
+        cause = "exp without subtracting the maximum, a mask of −1e4, or a mask after the softmax"
+        compare(candidate, tensors, cause)
+
+
+def dtypes(candidate: Candidate, rng: Rng) -> None:
+    """Works in the dtype of q: float64 to full precision, bfloat16."""
+    for dtype in (torch.float64, torch.bfloat16):
+        for sizes in SIZES[:4]:
+            compare(candidate, inputs(rng, *sizes, dtype=dtype), "a mask or constant made in float32")
+
+
+def gradients(candidate: Candidate, rng: Rng) -> None:
+    """Gradients flow from output and weights to q, k and v."""
+    for sizes in SIZES[1:4]:
+        tensors = inputs(rng, *sizes, dtype=torch.float64)
+        leaves = {name: tensor.clone().requires_grad_() for name, tensor in tensors.items()}
+        true_out, true_w = by_torch(**leaves)
+        factors = normal(rng, *true_out.shape), normal(rng, *true_w.shape)
+        (true_out * factors[0]).sum().add((true_w * factors[1]).sum()).backward()
+        call, out, w = answer(candidate, {name: t.clone().requires_grad_() for name, t in tensors.items()})
+        for name, found in call.gradients(out=out * factors[0], w=w * factors[1]).items():
+            call.same(
+                f"gradient of {name}", found, leaves[name].grad, cause="a part that is cut off from autograd"
+            )
+
+
+def memory(candidate: Candidate, rng: Rng) -> None:
+    """Takes tensors that are not contiguous."""
+    for sizes in SIZES[1:5]:
+        spread = {name: strided(tensor) for name, tensor in inputs(rng, *sizes).items()}
+        compare(candidate, spread, "`.view` on an input: it needs contiguous memory, `.reshape` does not")
+
+
+def inputs_kept(candidate: Candidate, rng: Rng) -> None:
+    """Leaves q, k and v as they were."""
+    for sizes in SIZES[1:]:
+        answer(candidate, inputs(rng, *sizes))[0].unchanged()
+
+
+# Right answers of other style, and wrong ones.
+
+
+def by_loop(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    T, S = q.size(2), k.size(2)
+    rows = []
+    for i in range(T):
+        seen = k[:, :, : S - T + i + 1]
+        row = torch.softmax((q[:, :, i, None] * seen).sum(-1) / q.size(-1) ** 0.5, -1)
+        rows.append(F.pad(row, (0, S - seen.size(2))))
+    w = torch.stack(rows, 2)
+    return w @ v, w
+
+
+def by_einsum(q: Tensor, k: Tensor, v: Tensor) -> list[Tensor]:
+    T, S = q.size(2), k.size(2)
+    bias = torch.full((T, S), float("-inf"), dtype=q.dtype).triu(1 + S - T)
+    w = F.softmax(torch.einsum("bhtd,bhsd->bhts", q * q.size(-1) ** -0.5, k) + bias, dim=-1)
+    return [torch.einsum("bhts,bhsd->bhtd", w, v), w]
+
+
+def in_float64(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    out, w = causal_attention(q.double(), k.double(), v.double())
+    return out.to(q.dtype), w.to(q.dtype)
+
+
+def by_hand(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    ahead = torch.arange(k.size(2)) > torch.arange(k.size(2) - q.size(2), k.size(2))[:, None]
+    scores = (q @ k.transpose(2, 3)).div(q.size(-1) ** 0.5)
+    scores = torch.where(ahead, torch.finfo(q.dtype).min, scores)
+    e = torch.exp(scores - scores.amax(-1, keepdim=True))
+    return (e @ v) / e.sum(-1, keepdim=True), e / e.sum(-1, keepdim=True)
+
+
+def attention(weigh: Callable[[Tensor, Tensor], Tensor], *, shift: int = 0, power: float = 0.5) -> Candidate:
+    """An answer whose weights are `weigh(scores, visible)`, the diagonal `shift` places too far right."""
+
+    def answer(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        T, S = q.size(2), k.size(2)
+        visible = torch.ones(T, S, dtype=torch.bool).tril(S - T + shift)
+        w = weigh(q @ k.mT / q.size(-1) ** power, visible)
+        return w @ v, w
+
+    return answer
+
+
+def hidden_before(scores: Tensor, visible: Tensor) -> Tensor:
+    return scores.masked_fill(~visible, -torch.inf).softmax(-1)
+
+
+def from_first_key(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    visible = torch.ones(q.size(2), k.size(2), dtype=torch.bool).tril()
+    w = hidden_before(q @ k.mT / q.size(-1) ** 0.5, visible)
+    return w @ v, w
+
+
+def weights_unmasked(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    return causal_attention(q, k, v)[0], (q @ k.mT / q.size(-1) ** 0.5).softmax(-1)
+
+
+def viewed(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    B, H, T, D = q.shape
+    out, w = causal_attention(q.view(B * H, 1, T, D), k.view(B * H, 1, -1, D), v.view(B * H, 1, -1, D))
+    return out.view(B, H, T, D), w.view(B, H, T, -1)
+
+
+def scaled_in_place(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    root = q.size(-1) ** 0.5
+    out, w = causal_attention(q, k, v)
+    if not q.requires_grad:
+        q.div_(root)
+    return out, w
+
+
+TASK = Task(
+    name="causal_attention",
+    entry="self_attention_math",
+    statement=STATEMENT,
+    starter=STARTER,
+    reference=causal_attention,
+    hints=HINTS,
+    checks=(
+        shapes,
+        sums,
+        no_future,
+        sees_the_past,
+        values,
+        large_scores,
+        dtypes,
+        gradients,
+        memory,
+        inputs_kept,
+    ),
+    wrong={
+        "mask after the softmax": attention(lambda scores, visible: scores.softmax(-1) * visible),
+        "mask after the softmax, then renormalized": attention(
+            lambda scores, visible: F.normalize(scores.softmax(-1) * visible, p=1.0, dim=-1)
+        ),
+        "scores multiplied by the mask": attention(lambda scores, visible: (scores * visible).softmax(-1)),
+        "no mask": attention(lambda scores, visible: scores.softmax(-1)),
+        "mask turned around": attention(lambda scores, visible: hidden_before(scores, visible.flip(0, 1))),
+        "mask of −1e4": attention(lambda scores, visible: scores.masked_fill(~visible, -1e4).softmax(-1)),
+        "mask of −1e4 added": attention(lambda scores, visible: (scores - 1e4 * ~visible).softmax(-1)),
+        "triangle from the first key": from_first_key,
+        "one key too many": attention(hidden_before, shift=1),
+        "one key too few": attention(hidden_before, shift=-1),
+        "divided by D": attention(hidden_before, power=1.0),
+        "not divided": attention(hidden_before, power=0.0),
+        "softmax over the queries": attention(
+            lambda scores, visible: scores.masked_fill(~visible, -torch.inf).softmax(-2)
+        ),
+        "softmax without the maximum": attention(
+            lambda scores, visible: F.normalize(scores.exp() * visible, p=1.0, dim=-1)
+        ),
+        "weights returned without the mask": weights_unmasked,
+        "view of the inputs": viewed,
+        "q scaled in place": scaled_in_place,
+    },
+    also_right={
+        "fused kernel, identity as values": by_torch,
+        "one query at a time": by_loop,
+        "einsum and an additive mask": by_einsum,
+        "float64 inside": in_float64,
+        "softmax by hand": by_hand,
+    },
+    asked=3,
+)
