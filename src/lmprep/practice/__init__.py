@@ -60,6 +60,6 @@ def check(name: str, candidate: Candidate) -> Report:
     except Exception as error:
         text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
         problem = Result("the candidate can be graded", False, 0.0, got=f"{type(error).__name__}: {text}")
-        report = Report(str(name), 1, (problem,))
+        report = Report(str(name), 0, (problem,))
     report.show()
     return replace(report, cell=execution_count())

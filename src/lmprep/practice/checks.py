@@ -64,8 +64,9 @@ class Call:
 
     @property
     def case(self) -> str:
+        """The inputs, one a line."""
         return (
-            ", ".join(f"{name} = {compact(value)}" for name, value in self.inputs.items()) or "no arguments"
+            "\n".join(f"{name} = {compact(value)}" for name, value in self.inputs.items()) or "no arguments"
         )
 
     def fail(self, expected: str, got: str, cause: str, *, property: str = "") -> NoReturn:
@@ -82,16 +83,12 @@ class Call:
 
         With several names: a tuple or list of that many, and a tuple of them is returned.
         """
-        values: Sequence[Any] = (
-            [self.value] if len(shapes) == 1 else self._parts(len(shapes), ", ".join(shapes))
-        )
+        values = [self.value] if len(shapes) == 1 else self._parts(", ".join(shapes), len(shapes))
         kind, wanted = _array_type(dtype)
-        value: Any
         for (name, shape), value in zip(shapes.items(), values, strict=True):
             if not isinstance(value, kind):
-                self.fail(f"{name}: {wanted} {tuple(shape)}", f"{_type(value)} {compact(value)}",
-                          "a missing `return`, or an answer of another library's type" if value is None
-                          else "an answer of another type than the docstring promises")  # fmt: skip
+                cause = "a missing `return`" if value is None else "another type than the docstring promises"
+                self.fail(f"{name}: {wanted} {tuple(shape)}", _typed(value), cause)
             if tuple(value.shape) != tuple(shape):
                 self.fail(f"{name} of shape {tuple(shape)}", f"shape {tuple(value.shape)}",
                           "a missing transpose or reshape, or a sum over the wrong axis")  # fmt: skip
@@ -104,8 +101,7 @@ class Call:
         """The answer, if it is one number: of Python, of numpy, or a tensor with one element. Not a bool."""
         value = self.value.item() if getattr(self.value, "shape", None) in ((), (1,)) else self.value
         if isinstance(value, bool) or not isinstance(value, int | float):
-            self.fail("one number", f"{_type(self.value)} {compact(self.value)}",
-                      "a missing `return`, or a missing sum or mean")  # fmt: skip
+            self.fail("one number", _typed(self.value), "a missing `return`, or a missing sum or mean")
         return float(value)
 
     def same(self, name: str, got: Any, want: Any, *, cause: str, tolerance: float | None = None) -> None:
@@ -168,7 +164,7 @@ class Call:
                 self.fail(f"a gradient for {name}", "none", cause)
         return dict(zip(leaves, found, strict=True))
 
-    def _parts(self, count: int, names: str) -> Sequence[Any]:
+    def _parts(self, names: str, count: int) -> Sequence[Any]:
         if not isinstance(self.value, tuple | list) or len(self.value) != count:
             length = f" of length {len(self.value)}" if isinstance(self.value, tuple | list) else ""
             cause = "a missing `return`" if self.value is None else "a result left out of the `return`"
@@ -320,11 +316,15 @@ def _identical(before: Any, after: Any) -> bool:
     return before is after or bool(before == after)
 
 
-def _array_type(dtype: Any) -> tuple[type, str]:
+def _array_type(dtype: Any) -> tuple[Any, str]:
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(dtype, torch.dtype):
         return torch.Tensor, "a torch.Tensor"
     return np.ndarray, "a numpy array"
+
+
+def _typed(value: Any) -> str:
+    return "None" if value is None else f"{_type(value)} {compact(value)}"
 
 
 def _type(value: Any) -> str:

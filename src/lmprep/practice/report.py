@@ -28,7 +28,7 @@ class Result:
 
     def details(self) -> dict[str, str]:
         """Label → text, without what is empty."""
-        texts = {"case": self.case, "expected": self.expected, "got": self.got, "often": self.cause}
+        texts = {"case": self.case, "expected": self.expected, "got": self.got, "usually": self.cause}
         return {label: text for label, text in texts.items() if text}
 
 
@@ -38,7 +38,7 @@ class Report:
 
     Args:
         task: the task's name.
-        checks: how many checks the task has.
+        checks: how many checks the task has; 0 where there was nothing to grade.
         results: of the checks that ran, in their order.
         tried: False where the candidate is still the starter.
         hint: number and text of the hint on offer, or None.
@@ -66,25 +66,24 @@ class Report:
     @property
     def headline(self) -> str:
         if not self.tried:
-            return (
-                f"○ {self.task}: not tried yet. Write the body and run this again; {self.checks} checks wait."
-            )
+            return f"○ {self.task}: not tried yet. Write the body, run it again: {self.checks} checks wait."
         passed = len(self.results) - len(self.failures)
         if self.passed:
             return f"✓ {self.task}: all {self.checks} checks pass"
-        return f"✗ {self.task}: {passed} of {self.checks} checks pass{self._not_run}"
-
-    @property
-    def _not_run(self) -> str:
+        if not self.checks:
+            return f"✗ {self.task}: not graded"
         missing = self.checks - len(self.results)
-        return f", {missing} did not run" if missing > 0 else ""
+        not_run = f", {missing} did not run" if missing > 0 else ""
+        more = ". Mend the first: the others may follow from it" if len(self.failures) > 1 else ""
+        return f"✗ {self.task}: {passed} of {self.checks} checks pass{not_run}{more}"
 
     def __str__(self) -> str:
         lines = [self.headline]
         for result in self.results:
             lines.append(f"  {'✓' if result.passed else '✗'} {result.property}")
             if self.failures and result is self.failures[0]:  # one thing at a time: the first failure in full
-                lines += [f"      {label + ':':<10}{text}" for label, text in result.details().items()]
+                for label, text in result.details().items():
+                    lines.append(f"      {label + ':':<10}" + text.replace("\n", "\n" + 16 * " "))
         if self.printed:
             lines += ["Your function printed:", *(f"  {line}" for line in self.printed.splitlines())]
         if self.hint:
@@ -106,7 +105,7 @@ class Report:
         title = f"{'✓' if result.passed else '✗'} {escape(result.property)}"
         if result.passed:
             return f"<li>{title}</li>"
-        rows = "".join(f"<dt>{label}</dt><dd>{escape(text)}</dd>" for label, text in result.details().items())
+        rows = "".join(f"<dt>{label}</dt><dd>{_html(text)}</dd>" for label, text in result.details().items())
         is_open = " open" if result is self.failures[0] else ""
         return f"<li><details{is_open}><summary>{title}</summary><dl>{rows}</dl></details></li>"
 
@@ -116,7 +115,7 @@ class Report:
         text = Text(str(self))
         text.highlight_regex(r"(?m)^ *✓.*$", "green")
         text.highlight_regex(r"(?m)^ *✗.*$", "bold red")
-        text.highlight_regex(r"(?m)^ +(case|expected|got|often):", "cyan")
+        text.highlight_regex(r"(?m)^ +(case|expected|got|usually):", "cyan")
         return text
 
     def _ipython_display_(self) -> None:
@@ -132,6 +131,10 @@ class Report:
         from IPython.display import display
 
         display({"text/plain": str(self), "text/html": self._repr_html_()}, raw=True)
+
+
+def _html(text: str) -> str:
+    return escape(text).replace("\n", "<br>")
 
 
 def execution_count() -> int | None:
