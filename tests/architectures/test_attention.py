@@ -473,7 +473,7 @@ def test_without_a_first_token_the_first_position_misleads() -> None:
 @pytest.mark.parametrize(
     ("ids", "vocab_size", "ablate", "error", "says"),
     [
-        (torch.ones(1, 3), 5, (), TypeError, "ids must be a torch.long"),
+        (torch.ones(1, 3), 5, (), TypeError, "ids must be torch.long"),
         (torch.ones(3).long(), 5, (), ValueError, "shape"),
         (torch.ones(1, 0).long(), 5, (), ValueError, "at least one token"),
         (torch.tensor([[0, 5]]), 5, (), ValueError, "from 0 to 4, got 0 to 5"),

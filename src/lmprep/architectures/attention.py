@@ -235,10 +235,7 @@ def induction_head(
 
     Source: Olsson et al. (2022), "In-context Learning and Induction Heads".
     """
-    if ids.dtype != torch.long:
-        raise TypeError(f"ids must be a torch.long tensor, got {ids.dtype}")
-    if ids.ndim != 2 or ids.numel() == 0:
-        raise ValueError(f"ids must have shape (B, T) and hold at least one token, got {tuple(ids.shape)}")
+    check_ids(ids)
     if ids.min() < 0 or ids.max() >= vocab_size:
         raise ValueError(f"ids must be from 0 to {vocab_size - 1}, got {int(ids.min())} to {int(ids.max())}")
     if not set(ablate) <= {1, 2}:
@@ -262,6 +259,19 @@ def induction_head(
         if layer not in ablate:
             x = x + head @ W_o.mT
     return x @ prediction, torch.stack(maps)
+
+
+def check_ids(ids: Tensor) -> None:
+    """Raise unless `ids` are token ids (B, T), with at least one token.
+
+    Raises:
+        TypeError: ids are not `torch.long`.
+        ValueError: ids are not of shape (B, T), or empty.
+    """
+    if ids.dtype != torch.long:
+        raise TypeError(f"ids must be torch.long, got {ids.dtype}")
+    if ids.ndim != 2 or ids.numel() == 0:
+        raise ValueError(f"ids must have shape (B, T) and hold at least one token, got {tuple(ids.shape)}")
 
 
 def _check(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> None:
