@@ -1,4 +1,4 @@
-"""Counting what a computation takes, in elements rather than seconds, so that the answer is the same everywhere."""
+"""Counting what a computation takes, in elements rather than seconds: the same on every machine."""
 
 from collections.abc import Callable
 from typing import Any
