@@ -5,7 +5,8 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 
 BIN := .venv/bin
-PY := PYTHONPATH="$(CURDIR)/book/_ext" OMP_NUM_THREADS=1 $(BIN)/python
+WITH := PYTHONPATH="$(CURDIR)/book/_ext" OMP_NUM_THREADS=1
+PY := $(WITH) $(BIN)/python
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 TORCH := $(shell grep '^torch==' requirements.lock)
 # The name of the stamp changes with what is to be installed, so a changed lock is picked up by itself.
@@ -20,7 +21,7 @@ book: $(READY)  ## run the notebooks that changed, build the book (warnings are 
 	$(PY) -m lmprep_book.execute
 	$(PY) -m lmprep_book.derive
 	@rm -rf _build/.doctrees
-	$(PY) -m jupyter_book build . -W -n --keep-going --quiet
+	$(WITH) $(BIN)/jupyter-book build . -W -n --keep-going --quiet
 	@echo "Open file://$(CURDIR)/_build/html/index.html (or: make serve)"
 
 test: lint unit sabotage outputs  ## lint, types, unit and reference tests, claims broken on purpose, outputs reproduced
