@@ -31,6 +31,7 @@ _LIBRARIES = (
     *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
     str(Path(__file__).parents[1]),
     "<frozen",
+    "<string>",
 )
 
 
@@ -48,7 +49,7 @@ class Call:
 
     def __init__(self, candidate: Candidate, /, **inputs: Any) -> None:
         self.inputs = inputs
-        self._passed = {name: _copied(value) for name, value in inputs.items()}
+        self._passed = {name: copied(value) for name, value in inputs.items()}
         by_name = _keyword_only(candidate)
         positional = [value for name, value in self._passed.items() if name not in by_name]
         named = {name: value for name, value in self._passed.items() if name in by_name}
@@ -139,7 +140,7 @@ class Call:
         """Raise if the candidate changed what it was given."""
         for name, before in self.inputs.items():
             after = self._passed[name]
-            if not _identical(before, after):
+            if not identical(before, after):
                 self.fail(f"{name} as it was", f"{name} = {compact(after)} afterwards", cause)
 
     def gradients(self, **results: "torch.Tensor") -> dict[str, "torch.Tensor"]:
@@ -270,16 +271,23 @@ def _told(error: BaseException) -> tuple[str, str]:
     frames = traceback.extract_tb(error.__traceback__)[1:]  # the first is the call above
     if not frames and isinstance(error, TypeError):
         return f"{name}: {text}", "a signature that is not the starter's"
-    own = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)]
-    line = f" in line {own[-1].lineno}: `{own[-1].line}`" if own and own[-1].line else ""
+    if "allocate memory" in text:  # torch raises a RuntimeError
+        name = "MemoryError"
     cause = {
         "SystemExit": "a call of `exit`, `quit` or `sys.exit`: return the answer instead",
         "RecursionError": "a recursion without an end",
         "MemoryError": "an array much larger than the answer needs",
         "NameError": "a name that is not defined in the cell: an import or a helper function is missing",
         "NotImplementedError": "a part that is still to be written",
+        "PermissionError": "a process started or ended, or a file opened: the answer needs none of it",
     }.get(name, "shapes, axes or dtypes that do not fit together for these inputs: print them line by line")
-    return f"{name}: {text[:300]}{line}".replace(": in line", " in line"), cause
+    return f"{name}: {text[:300]}".removesuffix(": ") + own_line(frames), cause
+
+
+def own_line(frames: Sequence[traceback.FrameSummary]) -> str:
+    """The innermost line that is the reader's, such as " in line 3: `w = q @ k`"; "" if it is not known."""
+    own = [frame for frame in frames if frame.line and not frame.filename.startswith(_LIBRARIES)]
+    return f" in line {own[-1].lineno}: `{own[-1].line}`" if own else ""
 
 
 def _keyword_only(candidate: Candidate) -> set[str]:
@@ -290,7 +298,7 @@ def _keyword_only(candidate: Candidate) -> set[str]:
     return {parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
 
 
-def _copied(value: Any) -> Any:
+def copied(value: Any) -> Any:
     """A copy that the candidate may spoil. Leaves of a gradient (torch guards them), functions and other
     objects go as they are."""
     if hasattr(value, "requires_grad") and hasattr(value, "clone"):
@@ -298,17 +306,17 @@ def _copied(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return value.copy(order="K")
     if isinstance(value, dict):
-        return {key: _copied(item) for key, item in value.items()}
+        return {key: copied(item) for key, item in value.items()}
     if type(value) in (list, tuple, set):
-        return type(value)(map(_copied, value))
+        return type(value)(map(copied, value))
     return value
 
 
-def _identical(before: Any, after: Any) -> bool:
+def identical(before: Any, after: Any) -> bool:
     if isinstance(before, dict):
-        return before.keys() == after.keys() and all(_identical(before[key], after[key]) for key in before)
+        return before.keys() == after.keys() and all(identical(before[key], after[key]) for key in before)
     if isinstance(before, list | tuple):
-        return len(before) == len(after) and all(map(_identical, before, after))
+        return len(before) == len(after) and all(map(identical, before, after))
     if hasattr(before, "shape"):
         return before.shape == after.shape and np.array_equal(
             as_array(before), as_array(after), equal_nan=True
