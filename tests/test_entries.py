@@ -101,7 +101,7 @@ def test_minutes_grow_with_prose_and_code_but_not_with_blank_lines(path: Path) -
 
     assert minutes("code", "x = 1") == 1
     assert minutes("markdown", "word " * 900) == 5
-    assert minutes("code", "x = 1\n" * 60) == minutes("code", "x = 1\n\n\n" * 60) == 5
+    assert minutes("code", "x = 1\n" * 125) == minutes("code", "x = 1\n\n\n" * 125) == 5
 
 
 @pytest.mark.parametrize("name", ["source", "short", "question_zh", "level", "asked"])

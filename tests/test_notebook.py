@@ -202,14 +202,47 @@ def shown(*objects: object) -> dict[str, str]:
     return bundle.data
 
 
-def test_show_displays_the_source_as_it_stands(shell: InteractiveShell) -> None:
+def test_show_displays_the_code_as_it_stands(shell: InteractiveShell) -> None:
     source = Path(evidence.__file__).read_text(encoding="utf8")
-    data = shown(evidence.claim, evidence.ClaimError)
+    data = shown(evidence._show, evidence.ClaimError)
     parts = data["text/plain"].split("\n\nclass ClaimError")
-    assert parts[0].startswith("def claim(")
+    assert parts[0].startswith("def _show(")
     assert parts[0] in source
     assert "class ClaimError" + parts[1] in source
     assert data["text/markdown"] == f"```python\n{data['text/plain']}\n```"
+
+
+class Documented:
+    """First line
+    of two.
+
+    Not shown.
+    """
+
+    def method(self) -> str:
+        """A summary.
+
+        Args:
+            nothing at all.
+        """
+        return """kept
+
+        whole"""
+
+
+def test_show_cuts_docstrings_after_their_first_paragraph(shell: InteractiveShell) -> None:
+    assert shown(Documented)["text/plain"] == textwrap.dedent(
+        '''\
+        class Documented:
+            """First line
+            of two."""
+
+            def method(self) -> str:
+                """A summary."""
+                return """kept
+
+                whole"""'''
+    )
 
 
 def test_show_dedents_methods(shell: InteractiveShell) -> None:

@@ -59,12 +59,14 @@
 # - Senior: without positions or mask the layer is permutation-equivariant.
 # - Senior: the $T \times T$ matrix need not be stored, and why the tiled result is exact.
 
-# %%
+# %% tags=["hide-input"]
 import math
 
 import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
+from torch import nn
+
 from lmprep.architectures.attention import (
     MultiHeadAttention,
     attention,
@@ -78,7 +80,6 @@ from lmprep.measure import LargestTensor
 from lmprep.notebook import generator, setup, show
 from lmprep.plotting import label_lines
 from lmprep.practice import check
-from torch import nn
 
 device = setup()
 
@@ -155,8 +156,9 @@ agrees("multi_head_attention", "torch.nn.MultiheadAttention", ours, theirs, atol
 # queries, push a random gradient back through attention, and look at the norm that arrives at each query.
 
 # %%
-# Try: spread = 0.25. The products now have a standard deviation of spread² √d, so even the unscaled softmax stays soft
-# and the thesis below fails: √d answers to the variance of the entries, it is not a law of nature.
+# Try: spread = 0.25. Scores then have a standard deviation of spread² √d, so that even the
+# unscaled softmax stays soft, and the thesis below fails: √d answers to the variance of the
+# entries, it is not a law of nature.
 spread = 1.0  # standard deviation of the entries of q and k
 widths = [4, 16, 64, 256, 1024]
 num_queries, num_keys = 400, 32
@@ -183,7 +185,7 @@ def starved(gradient: torch.Tensor) -> float:
     return (gradient < 0.01 * gradient.mean()).double().mean().item()
 
 
-# %% mystnb={"image": {"alt": "Two line charts against head width d, from 4 to 1024. Left: the entropy of attention weights stays near the uniform value with the scale and falls towards zero without it. Right: the share of queries whose gradient is below one percent of the mean is zero with the scale and rises to more than half without it."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two line charts against head width d, from 4 to 1024. Left: the entropy of attention weights stays near the uniform value with the scale and falls towards zero without it. Right: the share of queries whose gradient is below one percent of the mean is zero with the scale and rises to more than half without it."}}
 fig, (left, right) = plt.subplots(1, 2, figsize=(7.0, 3.0))
 for runs, label in ((scaled, "÷ √d"), (unscaled, "unscaled")):
     left.plot(widths, [entropy.mean() for _, entropy, _ in runs], "o-", label=label)
@@ -201,15 +203,15 @@ plt.show()
 
 # %%
 ratios = [scores.var().item() / d for d, (scores, _, _) in zip(widths, scaled, strict=True)]
-claim("variance_is_d", "Var(q·k)/d is one at every width: worst deviation",
+claim("variance_is_d", "Var(q·k)/d is one at every width; worst deviation",
       max(abs(ratio - 1) for ratio in ratios), at_most=0.15)  # fmt: skip
-claim("scale_keeps_entropy", "entropy lost to the scaled softmax from the narrowest to the widest head",
+claim("scale_keeps_entropy", "with ÷ √d, change of entropy from d = 4 to d = 1024",
       (scaled[0][1].mean() - scaled[-1][1].mean()).abs(), at_most=0.3, unit="nats")  # fmt: skip
 
 gradient, gradient_unscaled = scaled[-1][2], unscaled[-1][2]
-claim("scale_feeds_all_queries", "at d = 1024, share of queries that only the unscaled softmax starves of gradient",
+claim("scale_feeds_all_queries", "at d = 1024, more queries starved without ÷ √d than with it; share",
       starved(gradient_unscaled) - starved(gradient), at_least=0.3, thesis=True)  # fmt: skip
-claim("mean_gradient_grows", "at d = 1024, mean gradient without the scale, relative to with it",
+claim("mean_gradient_grows", "at d = 1024, mean gradient without ÷ √d over that with it",
       gradient_unscaled.mean() / gradient.mean(), at_least=3, unit="×")  # fmt: skip
 
 # %% [markdown]
@@ -238,9 +240,9 @@ def equivariance_error(mask: torch.Tensor | None) -> float:
     return (before - after[:, shuffle]).abs().max().item()
 
 
-claim("a_set_function", "without a mask, shuffling before or after is the same: error",
+claim("a_set_function", "shuffling before or after gives the same; difference",
       equivariance_error(None), at_most=1e-12)  # fmt: skip
-claim("mask_sees_order", "with the causal mask it is not: error",
+claim("mask_sees_order", "with the causal mask it does not; difference",
       equivariance_error(causal_mask(10)), above=0.1)  # fmt: skip
 
 # %% [markdown]
@@ -299,7 +301,7 @@ attention_explorer(maps, tokens, title="Layer 1 looks one back, layer 2 finds th
 # $$
 #
 # FlashAttention is this recurrence with tiles that fit into on-chip memory {cite:p}`dao2022flashattention`: the same
-# number up to rounding, still $O(T^2)$ multiplications, but only $O(T)$ memory traffic for what used to be the matrix.
+# number up to rounding, the same order $T^2$ of multiplications, but extra memory that grows with $T$ only.
 
 # %%
 show(tiled_attention)
@@ -314,7 +316,7 @@ with LargestTensor() as tiled:
     ours = tiled_attention(q, k, v, block=block)
 agrees("tiled_attention", "torch.nn.functional.scaled_dot_product_attention", ours,
        F.scaled_dot_product_attention(q, k, v), atol=1e-12)  # fmt: skip
-claim("no_square_matrix", "largest tensor: whole matrix against tiles of 32 keys, T = 512",
+claim("no_square_matrix", "largest tensor at T = 512, whole matrix over tiles of 32 keys",
       full.elements / tiled.elements, at_least=8, unit="×")  # fmt: skip
 
 # %% [markdown] tags=["errors"]
@@ -383,6 +385,8 @@ print("softmax over the last axis:", torch.tanh(scores).softmax(dim=-1).flatten(
 # %% [markdown] tags=["exercise"]
 # ## Your turn
 #
+# ### One head with cached keys
+#
 # ```{task} causal_attention
 # ```
 
@@ -407,6 +411,8 @@ check("causal_attention", causal_attention)
 # %% [markdown]
 # ```{solution} causal_attention
 # ```
+#
+# ### All heads
 #
 # ```{task} multi_head_attention
 # ```

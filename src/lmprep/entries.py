@@ -44,7 +44,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 _WORDS_PER_MINUTE = 180
-_CODE_LINES_PER_MINUTE = 12
+_CODE_LINES_PER_MINUTE = 25
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,9 @@
 Nothing here is imported by the rest of the library.
 """
 
+import ast
 import inspect
+import itertools
 import os
 import random
 import textwrap
@@ -79,14 +81,32 @@ def rng(k: int = 0) -> "np.random.Generator":
 
 
 def show(*objects: Callable[..., Any] | type) -> None:
-    """Display the source of library functions or classes, as they run on this page."""
+    """Display the source of library functions or classes, as they run on this page.
+
+    Of each docstring only the first paragraph: the page's prose says the rest, and `help` has all of it.
+    """
     from IPython.display import display
 
     if not objects:
         raise TypeError("show wants at least one function or class")
-    source = "\n\n".join(textwrap.dedent(inspect.getsource(item)).rstrip() for item in objects)
+    source = "\n\n".join(_brief(textwrap.dedent(inspect.getsource(item)).rstrip()) for item in objects)
     fence = "````" if "```" in source else "```"
     display({"text/markdown": f"{fence}python\n{source}\n{fence}", "text/plain": source}, raw=True)
+
+
+def _brief(source: str) -> str:
+    """The source with each docstring cut after its first paragraph."""
+    lines = source.splitlines()
+    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    for node in sorted(nodes, key=lambda node: node.lineno, reverse=True):  # from below: line numbers hold
+        if ast.get_docstring(node) is None:
+            continue
+        docstring = node.body[0]
+        start, end = docstring.lineno - 1, docstring.end_lineno
+        first = list(itertools.takewhile(str.strip, lines[start:end]))
+        if len(first) < len(lines[start:end]):
+            lines[start:end] = [*first[:-1], first[-1] + '"""']
+    return "\n".join(lines)
 
 
 def _device_name(has_cuda: bool) -> str:
