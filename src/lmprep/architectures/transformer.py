@@ -59,7 +59,8 @@ class TransformerConfig:
             has added to (post-norm: BERT, and the first Transformer).
         embedding_norm: whether embeddings are normalized before the first block, as in BERT.
         bias: whether linear layers have one. A head never has.
-        dropout: probability, for embeddings and for what each sublayer adds.
+        dropout: probability, for embeddings and for what each sublayer adds; masks come from torch's global
+            generator.
         init_std: of all matrices and embeddings at the start.
         residual_scale: factor on `init_std` for the matrices that write to the residual stream;
             1/√(2L), as in GPT-2, when None.
@@ -94,8 +95,11 @@ class TransformerConfig:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be from 0 to below 1, got {self.dropout}")
-        if self.init_std < 0:
-            raise ValueError(f"init_std must not be negative, got {self.init_std}")
+        if not self.rope_base > 0:
+            raise ValueError(f"rope_base must be above 0, got {self.rope_base}")
+        _check_not_negative(
+            norm_eps=self.norm_eps, init_std=self.init_std, residual_scale=self.residual_scale
+        )
         if self.position == "rope" and self.width // self.num_heads % 2:
             raise ValueError(
                 "rotary positions turn dimensions in pairs: width / num_heads must be even, "
@@ -114,6 +118,10 @@ class GPTConfig(TransformerConfig):
 
     tied_head: bool = True
     head_std: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_not_negative(head_std=self.head_std)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -375,6 +383,12 @@ class Encoder(Transformer):
         mask = None if padding_mask is None else padding_mask[:, None, None, :]  # (B, 1, 1, T)
         hidden, weights = self.hidden(ids, mask=mask, return_weights=return_weights)
         return hidden if weights is None else (hidden, weights)
+
+
+def _check_not_negative(**values: float | None) -> None:
+    for name, value in values.items():
+        if value is not None and not value >= 0:
+            raise ValueError(f"{name} must not be negative, got {value}")
 
 
 def _norm(config: TransformerConfig) -> nn.Module:
