@@ -24,7 +24,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     import torch
-    from datasets import Dataset, DatasetDict  # type: ignore[import-untyped]
+    from datasets import Dataset, DatasetDict
 
 SPLITS = ("train", "validation", "test")
 
