@@ -30,7 +30,7 @@ def records(executed: Path) -> list[dict[str, Any]]:
 
 
 def margin(record: dict[str, Any]) -> float:
-    """Distance of a claim's value from its nearest bound, relative to the bound (or to the value at bound 0)."""
+    """Distance of a claim's value from its nearest bound, relative to that bound; at bound 0, to the value."""
     value = record["value"]
     return min(abs(value - bound) / (abs(bound) or abs(value) or 1.0) for bound in record["bounds"].values())
 
@@ -93,7 +93,16 @@ def _render(entry: Entry, root: Path) -> int:
     toc = f"format: jb-book\nroot: {entry.docname}\nchapters:\n  - file: book/bibliography\n"
     (folder / "_toc.yml").write_text(toc, encoding="utf8")
     script = Path(sys.executable).with_name("jupyter-book")
-    command = [script, "build", ".", "--toc", folder / "_toc.yml", "--path-output", folder, "--quiet"]
+    command = [
+        str(script),
+        "build",
+        ".",
+        "--toc",
+        f"{folder}/_toc.yml",
+        "--path-output",
+        str(folder),
+        "--quiet",
+    ]
     done = subprocess.run(command, env=os.environ, capture_output=True, text=True)
     page = folder / "_build/html" / f"{entry.docname}.html"
     if done.returncode or not page.exists():
