@@ -22,8 +22,8 @@ from lmprep.notebook import _OFFLINE, _ONE_THREAD
 
 CELL_SECONDS = 300
 
-# Asked after the last cell: the CPU time so far, with that of ended child processes; the memory of the largest of
-# these processes (a sum would count shared pages, and a child's own peak starts at its parent's); the files loaded.
+# Asked after the last cell: the CPU time so far, ended child processes included; the peak memory of the
+# largest of these processes (not a sum: a child's peak starts from its parent's); the files loaded.
 _PROBE = """
 import json as _json, resource as _resource, sys as _sys
 _own, _ended = (_resource.getrusage(who) for who in (_resource.RUSAGE_SELF, _resource.RUSAGE_CHILDREN))
@@ -57,11 +57,15 @@ def run(entry: Entry, root: Path, seed: int) -> tuple[nbformat.NotebookNode, dic
             transport="ipc",
             connection_file=f"{own}/kernel.json",
         )
-        with client.setup_kernel(env=_environment(root, seed, own), cwd=folder):
+        with (
+            Path(own, "stderr").open("w+") as log,  # of the kernel itself, not of cells
+            client.setup_kernel(env=_environment(root, seed, own), cwd=folder, stderr=log),
+        ):
             for index, cell in enumerate(notebook.cells):
                 cell.id = f"cell-{index}"  # jupytext draws a new one each time
                 if problem := _problem(client, index):
-                    raise NotebookFailed(_report(entry, notebook, index, problem))
+                    log.seek(0)
+                    raise NotebookFailed(_report(entry, notebook, index, problem + log.read()))
             assert client.kc is not None
             request = client.kc.execute(_PROBE, silent=True, user_expressions={"x": "_probe"})
             reply = client.wait_for_reply(request)
@@ -78,7 +82,7 @@ def _problem(client: NotebookClient, index: int) -> str:
     except CellExecutionError as error:
         return error.traceback.rpartition("-" * 18 + "\n")[2]  # what comes before is the cell's source
     except (CellControlSignal, DeadKernelError) as error:
-        return str(error)
+        return f"{error}\n"
     streams = [output for output in cell.get("outputs", []) if output.output_type == "stream"]
     warnings = "".join(stream.text for stream in streams if stream.name == "stderr")
     return f"it writes to stderr:\n{warnings}" if warnings else ""
