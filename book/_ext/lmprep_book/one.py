@@ -30,7 +30,7 @@ def records(executed: Path) -> list[dict[str, Any]]:
 
 
 def margin(record: dict[str, Any]) -> float:
-    """Distance of a claim's value from its nearest bound, relative to that bound; at bound 0, to the value."""
+    """Distance of a claim's value from its nearest bound, relative to the bound (to the value, if it is 0)."""
     value = record["value"]
     return min(abs(value - bound) / (abs(bound) or abs(value) or 1.0) for bound in record["bounds"].values())
 
