@@ -16,11 +16,11 @@ from typing import Any
 import jupytext
 import nbformat
 from jupytext.config import load_jupytext_configuration_file
-from lmprep_book.execute import over_budget
 
 from lmprep.entries import BLOCKS, PARTS, Entry, headings, read_entry
 from lmprep.evidence import EVIDENCE_MIME
 from lmprep.practice import TASKS
+from lmprep_book.execute import over_budget
 
 MOST_WORDS, MOST_CODE_LINES, MOST_CELLS = 1800, 160, 40
 SPOKEN_WORDS = range(55, 86)
@@ -49,6 +49,7 @@ _NETWORK_CALLS = re.compile(
 )
 _LOCAL_FORMATS = {"json", "csv", "text", "parquet"}
 _CLOCKS = {"time", "timeit", "datetime"}
+_SHOWING = {"claim", "agrees", "show", "print", "display", "check"}
 _FIGURES = {"subplots", "subplot_mosaic", "figure", "as_pyplot_figure"}
 _EMPTY_HEADING = re.compile(
     r"(the )?(experiments?|results?|introduction|background|implementation|overview|summary|conclusions?|"
@@ -233,6 +234,8 @@ def _tags(page: Page, book: Book) -> Iterator[str]:
                 yield f"unknown tag {tag!r}: known are {', '.join(sorted(TAGS))}"
         if "nbval-ignore-output" in cell.tags and re.search(r"\b(claim|agrees)\(", cell.source):
             yield "a cell with evidence must not have its output ignored"
+        if "NBVAL_" in cell.source:
+            yield "comments for nbval are not used: tag a cell whose output varies nbval-ignore-output"
 
 
 def _headings(page: Page, book: Book) -> Iterator[str]:
@@ -537,6 +540,19 @@ def _recorded(page: Page, notebook: nbformat.NotebookNode) -> Iterator[str]:
         yield f"the source has the evidence {written}, its last run recorded {recorded}"
 
 
+def _shown(page: Page, notebook: nbformat.NotebookNode) -> Iterator[str]:
+    """nbval compares nothing where nothing is stored."""
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        if cell.execution_count is None:
+            yield f"a cell that was not run: {_first_line(cell.source)}"
+        tree = _parsed(cell.source)
+        calls = _always_run(tree.body) if tree else []
+        if any(_called(call) in _SHOWING for call in calls) and not cell.outputs:
+            yield f"a cell that shows something has no output: {_first_line(cell.source)}"
+
+
 def _alt_as_run(page: Page, notebook: nbformat.NotebookNode) -> Iterator[str]:
     for cell in notebook.cells:
         mimes = {mime for output in cell.get("outputs", []) for mime in output.get("data", {})}
@@ -565,7 +581,7 @@ def _measured_in_prose(page: Page, notebook: nbformat.NotebookNode) -> Iterator[
 
 
 RULES_AS_RUN: tuple[Callable[[Page, nbformat.NotebookNode], Iterator[str]], ...] = (
-    _budget, _recorded, _alt_as_run, _measured_in_prose,
+    _budget, _shown, _recorded, _alt_as_run, _measured_in_prose,
 )  # fmt: skip
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import nbformat
 import pytest
 from contract import RULES, RULES_AS_RUN, Book, Page, faults, faults_as_run, notebooks, read_book, words
-from lmprep_book.reader import executed
 
 from lmprep.entries import read_entries, read_entry
 from lmprep.evidence import EVIDENCE_MIME
 from lmprep.scaffold import new_entry
+from lmprep_book.reader import executed
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = notebooks(ROOT)
@@ -123,6 +123,7 @@ BROKEN: list[tuple[str, str, str]] = [
     ("blocks", "# A model with", "# ## Your turn\n#\n# A model with"),
     ("tags", 'tags=["rubric"]', 'tags=["rubric", "rubrik"]'),
     ("tags", EVIDENCE, '# %% tags=["nbval-ignore-output"]\nmoved'),
+    ("tags", EVIDENCE, "# %%\n# NBVAL_IGNORE_OUTPUT\nmoved"),
     ("headings", "## Dividing logits widens their gaps", "## The experiment"),
     ("headings", "# A model with", "# ### Results\n#\n# A model with"),
     ("length", "A model with", "A model with " + "word " * 1800),
@@ -323,11 +324,15 @@ def as_run(sample_entry: Path) -> nbformat.NotebookNode:
     for cell in entry.cells:
         new = nbformat.v4.new_code_cell if cell.kind == "code" else nbformat.v4.new_markdown_cell
         notebook.cells.append(new(cell.source, metadata=cell.metadata))
+        if cell.kind == "code":
+            notebook.cells[-1].execution_count = len(notebook.cells)
     for start, outputs in {
         "def softmax(": [
             agreed("softmax"),
             nbformat.v4.new_output("stream", name="stdout", text="0.51234\n"),
         ],
+        "print(": [nbformat.v4.new_output("stream", name="stdout", text="order kept: True\n")],
+        "def stable": [nbformat.v4.new_output("display_data", {"text/plain": "not tried yet"})],
         "fig, ax": [
             nbformat.v4.new_output("display_data", {"image/png": "", "text/plain": "<Figure 700x340>"})
         ],
@@ -367,11 +372,26 @@ def test_evidence_that_was_not_recorded_once_is_noticed(
     assert fault.startswith("recorded: ")
 
 
+def test_a_cell_without_its_output_is_noticed(sample_entry: Path, as_run: nbformat.NotebookNode) -> None:
+    [cell] = [cell for cell in as_run.cells if cell.source.startswith("print(")]
+    cell.outputs = []
+    [fault] = found_as_run(sample_entry, as_run)
+    assert fault.startswith("shown: a cell that shows something has no output")
+
+
+def test_a_cell_that_was_not_run_is_noticed(sample_entry: Path, as_run: nbformat.NotebookNode) -> None:
+    [cell] = [cell for cell in as_run.cells if cell.source.startswith("# Try:")]
+    cell.execution_count = None
+    [fault] = found_as_run(sample_entry, as_run)
+    assert fault.startswith("shown: a cell that was not run")
+
+
 def test_a_figure_that_the_source_does_not_show_needs_alt_text_too(
     sample_entry: Path, as_run: nbformat.NotebookNode
 ) -> None:
     [figure] = [cell for cell in as_run.cells if cell.source.startswith("fig, ax")]
-    as_run.cells[-3].outputs = figure.outputs
+    [other] = [cell for cell in as_run.cells if cell.source.startswith("print(")]
+    other.outputs = figure.outputs
     [fault] = found_as_run(sample_entry, as_run)
     assert fault.startswith("alt_as_run: ")
 
@@ -412,7 +432,7 @@ def test_a_number_that_the_code_sets_is_no_measurement(
 
 def test_every_rule_as_run_is_tested() -> None:
     names = {rule.__name__.removeprefix("_") for rule in RULES_AS_RUN}
-    assert names == {"budget", "recorded", "alt_as_run", "measured_in_prose"}
+    assert names == {"budget", "shown", "recorded", "alt_as_run", "measured_in_prose"}
 
 
 # --- reading -----------------------------------------------------------------------------------------------

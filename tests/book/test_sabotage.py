@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from contract import notebooks
-from lmprep_book.kernel import _environment, list_fonts
 
 from lmprep.entries import read_entry
+from lmprep_book.kernel import _environment, list_fonts
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = notebooks(ROOT)
@@ -60,7 +60,8 @@ CELLS = (
     "from lmprep.evidence import ClaimError, agrees, claim\nfrom lmprep.notebook import rng, show",
     "import math\n\nlogits = rng(1).normal(size=256)\nshow(rng)",
     "weights = [math.exp(10 * logit) for logit in logits]\nbest = max(weights) / sum(weights)",
-    'claim("below_one", "mass of the best", best, below=1)\nagrees("e", "math.e", math.exp(1), math.e, atol=0)',
+    'claim("below_one", "mass of the best", best, below=1)',
+    'agrees("e", "math.e", math.exp(1), math.e, atol=1e-15)',
     'claim("best_gains", "mass of the best", best, at_least=0.3, thesis=True)',
     'open("ran_on", "w").close()',
 )
@@ -115,10 +116,7 @@ def test_a_sabotage_that_breaks_nothing(folder: Path) -> None:
 
 
 def test_a_sabotage_that_breaks_other_evidence_alone(folder: Path) -> None:
-    code = [
-        cell.replace("below=1)", "below=0)").replace("atol=0)", "atol=0)\nagrees('f', 'x', 1.0, 2.0, atol=0)")
-        for cell in CELLS
-    ]
+    code = [cell.replace("below=1)", "below=0)").replace("math.exp(1)", "3.0") for cell in CELLS]
     assert run(folder, (PATCH, "pass"), code=code)[0] == "holds"
 
 
