@@ -1,13 +1,14 @@
 """Filters against transformers' own, samplers against enumerated probabilities, and the edges of both."""
 
 import math
+from collections.abc import Callable
 from functools import partial
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import chisquare
+from scipy.stats import chisquare  # type: ignore[import-untyped]
 from torch import Tensor
 from transformers.generation.logits_process import (
     LogitsProcessor,
@@ -59,13 +60,14 @@ def test_filters_equal_those_of_transformers(
 
 def test_a_chain_of_filters_equals_the_chain_of_transformers() -> None:
     logits = logits_without_ties(8, 200, 3.0, seed=1)
-    theirs = logits
-    for warper in (
+    warpers: list[Callable[..., Tensor]] = [
         TemperatureLogitsWarper(1.5),
         TopKLogitsWarper(40),
         TopPLogitsWarper(0.9),
         MinPLogitsWarper(0.02),
-    ):
+    ]
+    theirs = logits
+    for warper in warpers:
         theirs = warper(torch.empty(0), theirs)
     ours = min_p(top_p(top_k(temperature(logits, 1.5), 40), 0.9), 0.02)
     torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
