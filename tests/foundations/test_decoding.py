@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import chisquare  # type: ignore[import-untyped]
+from scipy.stats import chisquare
 from torch import Tensor
 from transformers.generation.logits_process import (
     LogitsProcessor,
