@@ -1,6 +1,7 @@
 """Run one notebook in a kernel of its own, where nothing of the reader's settings reaches it."""
 
 import ast
+import asyncio
 import json
 import os
 import re
@@ -15,7 +16,7 @@ import nbformat
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
-from nbclient.exceptions import CellControlSignal, CellExecutionError, DeadKernelError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
 from lmprep.entries import Entry
 from lmprep.notebook import _OFFLINE, _ONE_THREAD
@@ -46,43 +47,51 @@ def run(entry: Entry, root: Path, seed: int) -> tuple[nbformat.NotebookNode, dic
     Raises:
         NotebookFailed: see there.
     """
-    notebook = jupytext.read(entry.path, fmt="py:percent")
-    client = NotebookClient(notebook, timeout=CELL_SECONDS, record_timing=False)
     with (
         tempfile.TemporaryDirectory(prefix="lmprep-") as folder,
         tempfile.TemporaryDirectory(prefix="lmprep-kernel-") as own,
     ):
-        client.km = AsyncKernelManager(
-            kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),  # the kernel of this very Python
-            transport="ipc",
-            connection_file=f"{own}/kernel.json",
-        )
-        with (
-            Path(own, "stderr").open("w+") as log,  # of the kernel itself, not of cells
-            client.setup_kernel(env=_environment(root, seed, own), cwd=folder, stderr=log),
-        ):
-            for index, cell in enumerate(notebook.cells):
-                cell.id = f"cell-{index}"  # jupytext draws a new one each time
-                if problem := _problem(client, index):
-                    log.seek(0)
-                    raise NotebookFailed(_report(entry, notebook, index, problem + log.read()))
-            assert client.kc is not None
-            request = client.kc.execute(_PROBE, silent=True, user_expressions={"x": "_probe"})
-            reply = client.wait_for_reply(request)
+        return asyncio.run(_run(entry, _environment(root, seed, own), folder, Path(own)))
+
+
+async def _run(
+    entry: Entry, environment: dict[str, str], folder: str, own: Path
+) -> tuple[nbformat.NotebookNode, dict[str, Any]]:
+    notebook = jupytext.read(entry.path, fmt="py:percent")
+    manager = AsyncKernelManager(
+        kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),  # the kernel of this very Python
+        transport="ipc",
+        connection_file=str(own / "kernel.json"),
+    )
+    client = NotebookClient(notebook, km=manager, timeout=CELL_SECONDS, record_timing=False)
+    index = 0
+    with (own / "log").open("w+") as log:  # the kernel's own; what cells print does not go there
+        try:
+            async with client.async_setup_kernel(env=environment, cwd=folder, stderr=log, cleanup_kc=True):
+                for index, cell in enumerate(notebook.cells):
+                    cell.id = f"cell-{index}"  # jupytext draws a new one each time
+                    if problem := await _problem(client, index):
+                        raise NotebookFailed(_report(entry, notebook, index, problem))
+                assert client.kc is not None
+                request = client.kc.execute(_PROBE, silent=True, user_expressions={"x": "_probe"})
+                reply = await client.async_wait_for_reply(request)
+        except RuntimeError as error:  # the kernel has died, or has not come up
+            log.seek(0)
+            raise NotebookFailed(_report(entry, notebook, index, f"{error}\n{log.read()}")) from None
     assert reply is not None
     answer = reply["content"]["user_expressions"]["x"]["data"]["text/plain"]
     return notebook, json.loads(ast.literal_eval(answer))
 
 
-def _problem(client: NotebookClient, index: int) -> str:
+async def _problem(client: NotebookClient, index: int) -> str:
     """Execute a cell; what is wrong with it, or nothing."""
     cell = client.nb.cells[index]
     try:
-        client.execute_cell(cell, index)
+        await client.async_execute_cell(cell, index)
     except CellExecutionError as error:
         return error.traceback.rpartition("-" * 18 + "\n")[2]  # what comes before is the cell's source
-    except (CellControlSignal, DeadKernelError) as error:
-        return f"{error}\n"
+    except CellTimeoutError:
+        return f"it has run for {CELL_SECONDS} seconds without an end"
     streams = [output for output in cell.get("outputs", []) if output.output_type == "stream"]
     warnings = "".join(stream.text for stream in streams if stream.name == "stderr")
     return f"it writes to stderr:\n{warnings}" if warnings else ""
