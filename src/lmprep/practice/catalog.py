@@ -10,6 +10,7 @@ from lmprep.practice.task import Task
 _MODULES = {
     "causal_attention": "architectures.causal_attention",
     "multi_head_attention": "architectures.multi_head_attention",
+    "cross_entropy": "training.cross_entropy",
 }
 
 
