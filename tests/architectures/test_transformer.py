@@ -369,19 +369,33 @@ def test_dropout_acts_in_training_only() -> None:
     assert torch.equal(model.eval()(ids), plain.train()(ids))
 
 
-def test_half_of_what_a_sublayer_adds_is_dropped() -> None:
-    """With everything but the first MLP silent, the residual stream changes in about half of its entries."""
+@pytest.mark.parametrize("sublayer", ["attention", "mlp"])
+def test_a_quarter_of_what_a_sublayer_adds_is_dropped(sublayer: str) -> None:
+    """With the other sublayer silent, a quarter of the residual stream's entries stay as they are."""
     torch.manual_seed(0)
-    config = TransformerConfig(
-        vocab_size=V, context_length=T, width=200, num_layers=1, num_heads=4, dropout=0.5
-    )
+    config = replace(GPT2, width=200, dropout=0.25)
     block = Block(config)
-    nn.init.zeros_(block.attention.output.weight)
-    nn.init.zeros_(block.attention.output.bias)
+    silent = block.mlp.output if sublayer == "attention" else block.attention.output
+    nn.init.zeros_(silent.weight)
+    nn.init.zeros_(silent.bias)
     x = torch.randn(2, 10, 200, generator=generator())
     output, _ = block.train()(x, return_weights=False)
-    unchanged = float((output == x).float().mean())
-    assert abs(unchanged - 0.5) < 5 * math.sqrt(0.25 / x.numel())
+    assert_share((output == x), 0.25)
+
+
+def test_a_quarter_of_the_embeddings_is_dropped() -> None:
+    torch.manual_seed(0)
+    model = GPT(replace(GPT2, width=200, dropout=0.25), generator()).train()
+    embedded: list[Tensor] = []
+    model.blocks[0].register_forward_pre_hook(lambda block, inputs: embedded.append(inputs[0]))
+    model(some_ids())
+    assert_share((embedded[0] == 0), 0.25)
+
+
+def assert_share(chosen: Tensor, share: float) -> None:
+    """About this share is True: within five standard deviations of independent draws."""
+    deviation = math.sqrt(share * (1 - share) / chosen.numel())
+    assert abs(float(chosen.float().mean()) - share) < 5 * deviation
 
 
 def test_works_in_float64() -> None:

@@ -74,7 +74,7 @@ def rope_cos_sin(positions: Tensor, d: int, base: float = 10000.0) -> tuple[Tens
     if not base > 0:
         raise ValueError(f"base must be above 0, got {base}")
     exponents = torch.arange(0, d, 2, dtype=torch.float64, device=positions.device) / d
-    angles = positions.double().unsqueeze(-1) * base**-exponents  # (..., T, d/2)
+    angles = positions.unsqueeze(-1) * base**-exponents  # (..., T, d/2)
     return angles.cos(), angles.sin()
 
 
