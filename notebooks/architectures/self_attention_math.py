@@ -106,17 +106,16 @@ show(attention, causal_mask)
 # heads. That shrinks what must be cached at generation time by four and changes nothing in the arithmetic.
 
 # %%
-g = generator(1)
 B, H, T, d = 2, 8, 12, 16
 exact = {"dtype": torch.float64, "device": device}
-q, k, v = (torch.randn(B, H, T, d, generator=g).to(**exact) for _ in range(3))
+q, k, v = torch.randn(3, B, H, T, d, generator=generator(1)).to(**exact)
 ours, weights = attention(q, k, v, causal_mask(T, device=device))
 agrees("causal_attention", "torch.nn.functional.scaled_dot_product_attention", ours,
        F.scaled_dot_product_attention(q, k, v, is_causal=True), atol=1e-12)  # fmt: skip
 
 few_k, few_v = k[:, :2], v[:, :2]  # (B, 2, T, d): each serves four query heads
 ours, _ = attention(q, few_k, few_v, causal_mask(T, device=device))
-agrees("grouped_queries", "torch's kernel, enable_gqa=True", ours,
+agrees("grouped_queries", "torch.nn.functional.scaled_dot_product_attention", ours,
        F.scaled_dot_product_attention(q, few_k, few_v, is_causal=True, enable_gqa=True), atol=1e-12)  # fmt: skip
 
 # %% [markdown]
@@ -185,7 +184,7 @@ def starved(gradient: torch.Tensor) -> float:
     return (gradient < 0.01 * gradient.mean()).double().mean().item()
 
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two line charts against head width d, from 4 to 1024. Left: the entropy of attention weights stays near the uniform value with the scale and falls towards zero without it. Right: the share of queries whose gradient is below one percent of the mean is zero with the scale and rises to more than half without it."}}
+# %% mystnb={"image": {"alt": "Two line charts against head width d, from 4 to 1024. Left: the entropy of attention weights stays near the uniform value with the scale and falls towards zero without it. Right: the share of queries whose gradient is below one percent of the mean is zero with the scale and rises to more than half without it."}} tags=["hide-input"]
 fig, (left, right) = plt.subplots(1, 2, figsize=(7.0, 3.0))
 for runs, label in ((scaled, "÷ √d"), (unscaled, "unscaled")):
     left.plot(widths, [entropy.mean() for _, entropy, _ in runs], "o-", label=label)
@@ -203,15 +202,15 @@ plt.show()
 
 # %%
 ratios = [scores.var().item() / d for d, (scores, _, _) in zip(widths, scaled, strict=True)]
-claim("variance_is_d", "Var(q·k)/d is one at every width; worst deviation",
+claim("variance_is_d", "Var(q·k)/d: largest deviation from 1 over all widths",
       max(abs(ratio - 1) for ratio in ratios), at_most=0.15)  # fmt: skip
-claim("scale_keeps_entropy", "with ÷ √d, change of entropy from d = 4 to d = 1024",
+claim("scale_keeps_entropy", "with ÷ √d: change of entropy from d = 4 to d = 1024",
       (scaled[0][1].mean() - scaled[-1][1].mean()).abs(), at_most=0.3, unit="nats")  # fmt: skip
 
 gradient, gradient_unscaled = scaled[-1][2], unscaled[-1][2]
-claim("scale_feeds_all_queries", "at d = 1024, more queries starved without ÷ √d than with it; share",
+claim("scale_feeds_all_queries", "d = 1024: share of queries that only ÷ √d saves from starving",
       starved(gradient_unscaled) - starved(gradient), at_least=0.3, thesis=True)  # fmt: skip
-claim("mean_gradient_grows", "at d = 1024, mean gradient without ÷ √d over that with it",
+claim("mean_gradient_grows", "d = 1024: mean gradient without ÷ √d over that with it",
       gradient_unscaled.mean() / gradient.mean(), at_least=3, unit="×")  # fmt: skip
 
 # %% [markdown]
@@ -229,7 +228,7 @@ claim("mean_gradient_grows", "at d = 1024, mean gradient without ÷ √d over th
 # %%
 g = generator(3)
 x = torch.randn(1, 10, 16, generator=g, dtype=torch.float64)
-w_q, w_k, w_v = (torch.randn(16, 16, generator=g, dtype=torch.float64) / 4 for _ in range(3))
+w_q, w_k, w_v = torch.randn(3, 16, 16, generator=g, dtype=torch.float64) / 4
 shuffle = torch.randperm(10, generator=g)
 
 
@@ -240,9 +239,9 @@ def equivariance_error(mask: torch.Tensor | None) -> float:
     return (before - after[:, shuffle]).abs().max().item()
 
 
-claim("a_set_function", "shuffling before or after gives the same; difference",
+claim("a_set_function", "no mask: shuffled before against shuffled after, difference",
       equivariance_error(None), at_most=1e-12)  # fmt: skip
-claim("mask_sees_order", "with the causal mask it does not; difference",
+claim("mask_sees_order", "causal mask: shuffled before against shuffled after, difference",
       equivariance_error(causal_mask(10)), above=0.1)  # fmt: skip
 
 # %% [markdown]
@@ -271,10 +270,10 @@ def copy_accuracy(*ablate: int) -> float:
     return right.double().mean().item()
 
 
-claim("induction_copies", "accuracy on the second half of a repeated random sequence",
+claim("induction_copies", "induction head: accuracy on a sequence seen once before",
       copy_accuracy(), at_least=0.99)  # fmt: skip
-claim("layer_1_needed", "the same without layer 1", copy_accuracy(1), at_most=0.1)
-claim("layer_2_needed", "the same without layer 2", copy_accuracy(2), at_most=0.1)
+claim("layer_1_needed", "induction without layer 1: accuracy", copy_accuracy(1), at_most=0.1)
+claim("layer_2_needed", "induction without layer 2: accuracy", copy_accuracy(2), at_most=0.1)
 
 # %% [markdown]
 # Look inside. In layer 1 every token points one step back. In layer 2 the second "cat" points at the first "sat": the
@@ -285,7 +284,12 @@ tokens = ["<s>", *("the", "cat", "sat", "on", "a", "mat") * 2]
 vocabulary = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
 sentence = torch.tensor([[vocabulary[token] for token in tokens]])  # (1, 13)
 _, maps = induction_head(sentence, len(vocabulary))
-attention_explorer(maps, tokens, title="Layer 1 looks one back, layer 2 finds the match")
+attention_explorer(
+    maps,
+    tokens,
+    title="Layer 1 looks one back, layer 2 finds the match",
+    alt="Attention of both layers over 'the cat sat on a mat' said twice.",
+)
 
 # %% [markdown]
 # ## The T × T matrix never has to exist
@@ -307,16 +311,14 @@ attention_explorer(maps, tokens, title="Layer 1 looks one back, layer 2 finds th
 show(tiled_attention)
 
 # %%
-T, d, block = 512, 16, 32
-g = generator(5)
-q, k, v = (torch.randn(1, 1, T, d, generator=g, dtype=torch.float64) for _ in range(3))
+q, k, v = torch.randn(3, 1, 1, 512, 16, generator=generator(5), dtype=torch.float64)
 with LargestTensor() as full:
     attention(q, k, v)
 with LargestTensor() as tiled:
-    ours = tiled_attention(q, k, v, block=block)
+    ours = tiled_attention(q, k, v, block=32)
 agrees("tiled_attention", "torch.nn.functional.scaled_dot_product_attention", ours,
        F.scaled_dot_product_attention(q, k, v), atol=1e-12)  # fmt: skip
-claim("no_square_matrix", "largest tensor at T = 512, whole matrix over tiles of 32 keys",
+claim("no_square_matrix", "largest tensor at T = 512: whole matrix over tiles of 32 keys",
       full.elements / tiled.elements, at_least=8, unit="×")  # fmt: skip
 
 # %% [markdown] tags=["errors"]
