@@ -13,11 +13,11 @@ from typing import Any
 
 from lmprep.entries import BLOCKS, Entry
 from lmprep.evidence import _SYMBOLS, EVIDENCE_MIME, _show, _tolerance
-from lmprep_book.reader import ASKED, LEVELS, NotExecuted, book_entries, executed
+from lmprep_book.reader import ASKED, LEVELS, NotExecuted, book_entries, executed, fenced
 
 Record = dict[str, Any]
 
-_RELATIVE_LINK = re.compile(r"\]\((?![a-z]+:|/)([^)\s]+)\)")
+_CODE_OR_LINK = re.compile(r"(`+).*?\1|\]\((?![a-z]+:|/)(?P<relative>[^)\s]+)\)", re.S)
 
 
 def records_of(entry: Entry, root: Path) -> list[Record]:
@@ -33,8 +33,8 @@ def records_of(entry: Entry, root: Path) -> list[Record]:
 def questions_page(entries: Sequence[Entry], evidence: dict[str, list[Record]]) -> str:
     """The index of questions."""
     rows = [
-        f"| [{entry.question}]({_page(entry)}) | {entry.part} | {LEVELS[entry.level]} | {entry.minutes} "
-        f"| {ASKED[entry.asked] or '–'} | [{len(evidence[entry.slug])}](#evidence-{entry.slug}) |"
+        f"| [{_cell(entry.question)}]({_page(entry)}) | {entry.part} | {LEVELS[entry.level]} "
+        f"| {entry.minutes} | {ASKED[entry.asked] or '–'} | [{len(evidence[entry.slug])}](#evidence-{entry.slug}) |"
         for entry in entries
     ]
     return "\n".join(
@@ -58,10 +58,11 @@ def errors_page(entries: Sequence[Entry]) -> str:
     for entry in entries:
         tagged = [place for place, cell in enumerate(entry.cells) if "errors" in cell.tags]
         cells = entry.cells[tagged[0] : tagged[-1] + 1] if tagged else ()
-        text = "\n\n".join(
-            cell.source if cell.kind == "markdown" else f"```python\n{cell.source}\n```" for cell in cells
-        )
-        text = _relink(text.removeprefix(f"## {BLOCKS['errors']}").strip(), entry)
+        blocks = [
+            _relink(cell.source, entry) if cell.kind == "markdown" else fenced("python", cell.source)
+            for cell in cells
+        ]
+        text = "\n\n".join(blocks).removeprefix(f"## {BLOCKS['errors']}").strip()
         sections.append(f"## [{entry.short}]({_page(entry)})\n\n*{entry.question}*\n\n{text}\n")
     return "\n".join(sections)
 
@@ -73,10 +74,10 @@ def evidence_page(entries: Sequence[Entry], evidence: dict[str, list[Record]]) -
     theses = [record for record in claims if record["thesis"]]
     pages = [
         "# Evidence\n",
-        f"{len(entries)} entries make **{len(claims)} claims**, {len(theses)} of them theses, and "
-        f"**{len(records) - len(claims)} comparisons** with functions that are not ours. The numbers are of "
-        "the last run. A claim outside its bound, or a difference above its tolerance, stops the build. What "
-        "a thesis measures is also broken on purpose by a test, and the claim must notice.\n",
+        f"Entries: **{len(entries)}**. Claims: **{len(claims)}**, of which theses: **{len(theses)}**. Comparisons "
+        f"with functions that are not ours: **{len(records) - len(claims)}**.\n",
+        "The numbers are of the last run. A claim outside its bound, or a difference above its tolerance, stops "
+        "the build. What a thesis measures is also broken on purpose by a test, and the claim must notice.\n",
     ]
     for entry in entries:
         rows = [_evidence_row(record) for record in evidence[entry.slug]]
@@ -93,8 +94,11 @@ def _evidence_row(record: Record) -> str:
     else:
         allowed = f"≤ {_tolerance(record['atol'], record['rtol'])}"
         measured = f"{record['difference']:.1e} over {record['values']} values"
-        kind, what = "agrees", f"{_plain(record['key'].replace('_', ' '))} with `{record['reference']}`"
-    return f"| {kind} | {what} | {_plain(measured)} | {allowed} |"
+        kind, what = (
+            "agrees",
+            f"{_plain(record['key'].replace('_', ' '))} with `{_cell(record['reference'])}`",
+        )
+    return f"| {kind} | {what} | {_plain(measured)} | {_plain(allowed)} |"
 
 
 def _page(entry: Entry) -> str:
@@ -105,12 +109,19 @@ def _page(entry: Entry) -> str:
 def _relink(text: str, entry: Entry) -> str:
     """The entry's Markdown with its relative links as seen from the derived pages."""
 
-    def from_here(link: re.Match[str]) -> str:
-        target = link[1]
+    def from_here(found: re.Match[str]) -> str:
+        target = found["relative"]
+        if target is None:
+            return found[0]  # code
         here = _page(entry) + target if target.startswith("#") else f"../../notebooks/{entry.part}/{target}"
         return f"]({normpath(here)})"
 
-    return _RELATIVE_LINK.sub(from_here, text)
+    return _CODE_OR_LINK.sub(from_here, text)
+
+
+def _cell(text: str) -> str:
+    """Markdown that ends no cell of a table."""
+    return text.replace("|", r"\|")
 
 
 def _plain(text: str) -> str:

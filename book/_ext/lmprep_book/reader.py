@@ -121,21 +121,22 @@ def header_line(entry: Entry, entries: Sequence[Entry], suffix: str = ".py") -> 
     return " · ".join(piece for piece in pieces if piece)
 
 
+def fenced(info: str, body: str) -> str:
+    """`body` as a block of Markdown with a fence that nothing in it can close."""
+    longest = max((len(ticks) for ticks in re.findall(r"`{3,}", body)), default=2)
+    fence = "`" * (longest + 1)
+    return f"{fence}{info}\n{body}\n{fence}"
+
+
 def _task(name: str) -> str:
     task = TASKS[name]
-    hints = [_dropdown(f"Hint {number}", hint) for number, hint in enumerate(task.hints, 1)]
+    hints = [fenced(f"{{dropdown}} Hint {number}", hint) for number, hint in enumerate(task.hints, 1)]
     return "\n\n".join([task.statement, *hints])
 
 
 def _solution(name: str) -> str:
     source = inspect.getsource(TASKS[name].reference).rstrip()
-    return _dropdown("Solution", f"```python\n{source}\n```")
+    return fenced("{dropdown} Solution", fenced("python", source))
 
 
 _GENERATED = {"task": _task, "solution": _solution}
-
-
-def _dropdown(title: str, body: str) -> str:
-    longest = max((len(ticks) for ticks in re.findall(r"`{3,}", body)), default=2)
-    fence = "`" * (longest + 1)
-    return f"{fence}{{dropdown}} {title}\n{body}\n{fence}"
