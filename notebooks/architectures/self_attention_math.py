@@ -285,10 +285,7 @@ vocabulary = {token: number for number, token in enumerate(dict.fromkeys(tokens)
 sentence = torch.tensor([[vocabulary[token] for token in tokens]])  # (1, 13)
 _, maps = induction_head(sentence, len(vocabulary))
 attention_explorer(
-    maps,
-    tokens,
-    title="Layer 1 looks one back, layer 2 finds the match",
-    alt="Attention of both layers over 'the cat sat on a mat' said twice.",
+    maps, tokens, title="One back, then the match", alt="Two layers reading a sentence said twice"
 )
 
 # %% [markdown]
