@@ -195,6 +195,13 @@ def test_logits_of_any_size_are_exact_in_float32(scale: float) -> None:
     assert gradient[0, worst] == -1
 
 
+def test_large_logits_that_hardly_differ_keep_their_digits() -> None:
+    logits = torch.tensor([[10_000.0, 10_000.5, 9_998.0]])
+    for target in range(3):
+        exact = F.cross_entropy(logits.double(), torch.tensor([target])).item()
+        assert cross_entropy(logits, torch.tensor([target])).item() == pytest.approx(exact, abs=1e-6)
+
+
 def test_a_class_ruled_out_by_minus_infinity_takes_no_mass() -> None:
     logits = torch.tensor([[0.0, -math.inf, 0.0]], dtype=torch.float64, requires_grad=True)
     loss = cross_entropy(logits, torch.tensor([0]))

@@ -72,13 +72,15 @@ def cross_entropy(
     counts = targets != ignore_index
     logits, targets = logits[counts], targets[counts]  # (M, V), (M,)
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    largest = logits.detach().amax(dim=1, keepdim=True)
+    logits = logits - largest  # changes no loss, but near 10,000 float32 knows no steps below 0.001
     log_normalizer = logsumexp(logits)  # (M,)
     losses = log_normalizer - logits.gather(1, targets[:, None])[:, 0]
     if label_smoothing:
         uniform = log_normalizer - logits.mean(dim=1)  # the loss if every class were as likely a target
         losses = (1 - label_smoothing) * losses + label_smoothing * uniform
     if z_loss:
-        losses = losses + z_loss * log_normalizer**2
+        losses = losses + z_loss * (log_normalizer + largest[:, 0]) ** 2
     return losses.sum() / (max(len(targets), 1) if reduction == "mean" else 1)
 
 
