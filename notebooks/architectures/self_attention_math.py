@@ -285,7 +285,7 @@ vocabulary = {token: number for number, token in enumerate(dict.fromkeys(tokens)
 sentence = torch.tensor([[vocabulary[token] for token in tokens]])  # (1, 13)
 _, maps = induction_head(sentence, len(vocabulary))
 attention_explorer(
-    maps, tokens, title="One back, then the match", alt="Two layers reading a sentence said twice"
+    maps, tokens, title="One back, then the match", alt="Two layers read a repeated sentence"
 )
 
 # %% [markdown]
