@@ -236,7 +236,7 @@ def _calls_remembered(function: Candidate, seen: list[_Seen]) -> Iterator[tuple[
 
 def _arguments_spoiled(function: Candidate, seen: list[_Seen]) -> Iterator[tuple[str, Candidate]]:
     names = dict.fromkeys(name for call in seen for name in call.arguments)
-    if names:
+    if any(True for call in seen for _ in _leaves(call.result)):
         yield "returns its input", _input_returned(function)
     for name in names:
         yield f"ignores {name}", _ignoring(function, name)

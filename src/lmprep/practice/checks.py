@@ -4,6 +4,7 @@ A check makes a `Call` and asks things of it. Each of its methods raises `CheckF
 as the case, so a check itself is a few lines long. torch is not imported here: a task without it loads none.
 """
 
+import functools
 import inspect
 import sys
 import sysconfig
@@ -195,6 +196,25 @@ def strided(tensor: "torch.Tensor") -> "torch.Tensor":
     """The same values, last axis outermost in memory: not contiguous, so `.view` cannot merge axes."""
     axes = tuple(reversed(range(tensor.ndim)))
     return tensor.permute(axes).contiguous().permute(axes)
+
+
+def computed_in(dtype: "torch.dtype", answer: Candidate) -> Candidate:
+    """`answer` with its floating tensors in `dtype` inside, and its results in the first tensor's own."""
+    import torch
+
+    def cast(value: Any, dtype: "torch.dtype") -> Any:
+        return value.to(dtype) if isinstance(value, torch.Tensor) and value.is_floating_point() else value
+
+    @functools.wraps(answer)
+    def inside(*args: Any, **kwargs: Any) -> Any:
+        named = {name: cast(value, dtype) for name, value in kwargs.items()}
+        result = answer(*(cast(value, dtype) for value in args), **named)
+        own = next(value.dtype for value in args if isinstance(value, torch.Tensor))
+        if isinstance(result, tuple):
+            return tuple(cast(part, own) for part in result)
+        return cast(result, own)
+
+    return inside
 
 
 def compact(value: Any) -> str:

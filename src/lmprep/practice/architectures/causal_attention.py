@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lmprep.practice.checks import Call, Rng, normal, strided
+from lmprep.practice.checks import Call, Rng, computed_in, normal, strided
 from lmprep.practice.task import Candidate, Task
 
 STATEMENT = r"""
@@ -44,7 +44,7 @@ HINTS = (
 )
 
 
-def causal_attention(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+def causal_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     T, S, D = q.size(-2), k.size(-2), q.size(-1)
     visible = torch.ones(T, S, dtype=torch.bool, device=q.device).tril(S - T)
     scores = (q @ k.mT / D**0.5).masked_fill(~visible, -torch.inf)  # (B, H, T, S)
@@ -208,11 +208,6 @@ def by_einsum(q: Tensor, k: Tensor, v: Tensor) -> list[Tensor]:
     return [torch.einsum("bhts,bhsd->bhtd", w, v), w]
 
 
-def in_float64(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    out, w = causal_attention(q.double(), k.double(), v.double())
-    return out.to(q.dtype), w.to(q.dtype)
-
-
 def by_hand(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     ahead = torch.arange(k.size(2)) > torch.arange(k.size(2) - q.size(2), k.size(2))[:, None]
     scores = (q @ k.transpose(2, 3)).div(q.size(-1) ** 0.5)
@@ -302,6 +297,7 @@ TASK = Task(
             lambda scores, visible: F.normalize(scores.exp() * visible, p=1.0, dim=-1)
         ),
         "weights returned without the mask": weights_unmasked,
+        "float32 inside": computed_in(torch.float32, causal_attention),
         "view of the inputs": viewed,
         "q scaled in place": scaled_in_place,
     },
@@ -309,7 +305,7 @@ TASK = Task(
         "fused kernel, identity as values": by_torch,
         "one query at a time": by_loop,
         "einsum and an additive mask": by_einsum,
-        "float64 inside": in_float64,
+        "float64 inside": computed_in(torch.float64, causal_attention),
         "softmax by hand": by_hand,
     },
     asked=3,

@@ -48,7 +48,7 @@ HINTS = (
 )
 
 
-def cross_entropy(logits: Tensor, targets: Tensor, ignore_index: int = -100) -> Tensor:
+def cross_entropy(logits: torch.Tensor, targets: torch.Tensor, ignore_index: int = -100) -> torch.Tensor:
     counts = targets != ignore_index
     logits, targets = logits[counts], targets[counts]  # (M, V), (M,)
     logits = logits - logits.amax(dim=1, keepdim=True)
