@@ -512,8 +512,8 @@ def _alt(page: Page, book: Book) -> Iterator[str]:
             yield f"a figure without alt text: {_first_line(cell.source)}"
         for call in calls:
             named = {option.arg for option in call.keywords if option.arg and _constant(option.value) != ""}
-            if _called(call).endswith("_explorer") and not named & {"alt", "label"}:
-                yield f"{_called(call)}(...) needs label= or alt="
+            if _called(call).endswith("_explorer") and "alt" not in named:
+                yield f"{_called(call)}(...) needs alt="
 
 
 RULES: tuple[Callable[[Page, Book], Iterator[str]], ...] = (

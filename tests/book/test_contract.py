@@ -196,7 +196,7 @@ BROKEN: list[tuple[str, str, str]] = [
     ("alt", f"# %% {ALT}\n", "# %%\n"),
     ("alt", ALT, 'mystnb={"image": {"alt": " "}}'),
     ("alt", "t = 0.1", "t = 0.1\nattention_explorer(t)"),
-    ("alt", "t = 0.1", 't = 0.1\nattention_explorer(t, label="")'),
+    ("alt", "t = 0.1", 't = 0.1\nattention_explorer(t, alt="")'),
 ]
 
 
@@ -268,7 +268,7 @@ def test_every_rule_has_been_seen_to_fail() -> None:
         ("t = 0.1", "t = 0.1\nmodel = AutoModel.from_pretrained(get_model_path())"),
         ("t = 0.1", 't = 0.1\ndata = load_dataset("json", data_files=path)'),
         ("t = 0.1", "t = 0.1\ndef draw():\n    return plt.subplots()"),
-        ("t = 0.1", 't = 0.1\nattention_explorer(t, label="weights of one head")'),
+        ("t = 0.1", 't = 0.1\nattention_explorer(t, alt="Each token looks back.")'),
         ("# A model with", "# ```python\n# # no title\n# ## no section\n# ```\n#\n# A model with"),
         ("Ask: *does", "It takes a `Dense(1)`. Ask: *does"),
         (

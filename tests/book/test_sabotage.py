@@ -25,7 +25,7 @@ pytestmark = pytest.mark.sabotage
 def thesis(code: Sequence[str], sabotage: Path, folder: Path) -> tuple[str, str]:
     """What becomes of the thesis of these code cells under the sabotage, and in what words."""
     done = subprocess.run(
-        [sys.executable, Path(__file__).with_name("sabotage_run.py"), sabotage, folder / "report.json"],
+        [sys.executable, Path(__file__).with_name("sabotaged.py"), sabotage, folder / "report.json"],
         input=json.dumps(code),
         capture_output=True,
         text=True,

@@ -1,6 +1,6 @@
 """Run a notebook up to its thesis with its sabotage applied, and say what became of the thesis.
 
-`python sabotage_run.py SABOTAGE.py REPORT.json < CODE_CELLS.json`; the report holds the `outcome` and its
+`python sabotaged.py SABOTAGE.py REPORT.json < CODE_CELLS.json`; the report holds the `outcome` and its
 `detail`. What the notebook shows goes to stdout. There is no kernel: IPython runs the cells in this process.
 """
 
