@@ -113,12 +113,12 @@ def chunked_cross_entropy(
         raise ValueError(f"chunk must be at least 1, got {chunk}")
     _check("hidden", hidden, targets, ignore_index, num_classes=weight.size(0))
     counts = targets != ignore_index
-    loss: Tensor = _ChunkedCrossEntropy.apply(hidden[counts], weight, targets[counts], chunk)
+    loss: Tensor = ChunkedLoss.apply(hidden[counts], weight, targets[counts], chunk)
     return loss
 
 
-class _ChunkedCrossEntropy(torch.autograd.Function):
-    """The mean over M rows, all of which count."""
+class ChunkedLoss(torch.autograd.Function):
+    """What `chunked_cross_entropy` applies: the mean over M rows that all count, and its gradient."""
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, chunk: int) -> Tensor:
