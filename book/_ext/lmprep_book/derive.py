@@ -32,11 +32,13 @@ def records_of(entry: Entry, root: Path) -> list[Record]:
 
 def questions_page(entries: Sequence[Entry], evidence: dict[str, list[Record]]) -> str:
     """The index of questions."""
-    rows = [
-        f"| [{_cell(entry.question)}]({_page(entry)}) | {entry.part} | {LEVELS[entry.level]} "
-        f"| {entry.minutes} | {ASKED[entry.asked] or '–'} | [{len(evidence[entry.slug])}](#evidence-{entry.slug}) |"
-        for entry in entries
-    ]
+    rows = []
+    for entry in entries:
+        link, asked = f"[{_cell(entry.question)}]({_page(entry)})", ASKED[entry.asked] or "–"
+        checks = f"[{len(evidence[entry.slug])}](#evidence-{entry.slug})"
+        rows.append(
+            f"| {link} | {entry.part} | {LEVELS[entry.level]} | {entry.minutes} | {asked} | {checks} |"
+        )
     return "\n".join(
         [
             "# Index of questions\n",
@@ -74,10 +76,11 @@ def evidence_page(entries: Sequence[Entry], evidence: dict[str, list[Record]]) -
     theses = [record for record in claims if record["thesis"]]
     pages = [
         "# Evidence\n",
-        f"Entries: **{len(entries)}**. Claims: **{len(claims)}**, of which theses: **{len(theses)}**. Comparisons "
-        f"with functions that are not ours: **{len(records) - len(claims)}**.\n",
-        "The numbers are of the last run. A claim outside its bound, or a difference above its tolerance, stops "
-        "the build. What a thesis measures is also broken on purpose by a test, and the claim must notice.\n",
+        f"Entries: **{len(entries)}**. Claims: **{len(claims)}**, of which theses: **{len(theses)}**. "
+        f"Comparisons with functions that are not ours: **{len(records) - len(claims)}**.\n",
+        "The numbers are of the last run. A claim outside its bound, or a difference above its tolerance, "
+        "stops the build. What a thesis measures is also broken on purpose by a test, and the claim must "
+        "notice.\n",
     ]
     for entry in entries:
         rows = [_evidence_row(record) for record in evidence[entry.slug]]

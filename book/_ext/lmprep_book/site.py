@@ -17,6 +17,11 @@ from lmprep_book.search import SearchBoth
 _MATHJAX = "sphinx-mathjax-offline/static/mathjax"
 _SCRIPT = "tex-chtml-full.js"
 _FONTS = "output/chtml/fonts/woff-v2"
+_MENDED = {
+    '<div class="pst-scrollable-table-container"': '<div tabindex="0" class="pst-scrollable-table-container"',
+    '<div role="list" class="citation-list"': '<div class="citation-list"',  # it holds more than items
+    ' role="doc-biblioentry"': "",
+}
 _NOT_NEEDED = re.compile(r'<script src="[^"]*fontawesome[^>]*></script>|<link rel="preload" as="font"[^>]*>')
 
 
@@ -69,16 +74,16 @@ def mark_header_line(app: Sphinx, doctree: nodes.document) -> None:
 def adapt_page(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
-    """Load MathJax only where there is a formula, let the keyboard scroll wide tables, and give the template
-    `layout.html` what takes Font Awesome's script out of the head: its fonts draw the same icons."""
+    """Load MathJax only where there is a formula, mend what stops a keyboard or a screen reader, and give the
+    template `layout.html` what takes Font Awesome's script out of the head: its fonts draw the same icons."""
     formulas = app.env.get_domain("math").data["has_equations"]
     if not formulas.get(pagename):  # Sphinx loads it also where only a page's children have some
         mathjax = app.config.mathjax_path
         context["script_files"] = [
             file for file in context["script_files"] if mathjax not in str(file.filename)
         ]
-    table = '<div class="pst-scrollable-table-container"'
-    context["body"] = context.get("body", "").replace(table, f'{table} tabindex="0"')
+    for found, mended in _MENDED.items():
+        context["body"] = context.get("body", "").replace(found, mended)
     context["lean"] = lambda head: _NOT_NEEDED.sub("", head)
 
 
