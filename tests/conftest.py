@@ -16,7 +16,7 @@ os.environ |= {
     "MPLBACKEND": "agg",
 }
 
-# A shared machine makes per-example deadlines fail by chance; the same examples every time keep a red run red.
+# Deadlines fail by chance on a busy machine; the same examples every time keep a red run red.
 settings.register_profile("lmprep", deadline=None, derandomize=True, database=None)
 settings.load_profile("lmprep")
 

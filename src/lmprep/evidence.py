@@ -66,8 +66,8 @@ def claim(
         TypeError: no bound is given, or `value` is no real scalar.
         ValueError: a bound is not finite.
     """
-    bounds = {"at_least": at_least, "at_most": at_most, "above": above, "below": below}
-    bounds = {name: float(bound) for name, bound in bounds.items() if bound is not None}
+    given = {"at_least": at_least, "at_most": at_most, "above": above, "below": below}
+    bounds = {name: float(bound) for name, bound in given.items() if bound is not None}
     if not bounds:
         raise TypeError(f"claim {key!r} gives no bound: pass at_least, at_most, above or below")
     for name, bound in bounds.items():
