@@ -297,7 +297,7 @@ def _told(error: BaseException) -> tuple[str, str]:
         "SystemExit": "a call of `exit`, `quit` or `sys.exit`: return the answer instead",
         "RecursionError": "a recursion without an end",
         "MemoryError": "an array much larger than the answer needs",
-        "NameError": "a name that is not defined in the cell: an import or a helper function is missing",
+        "NameError": "a name that is not defined in the cell: an import or another function is missing",
         "NotImplementedError": "a part that is still to be written",
         "PermissionError": "a process started or ended, or a file opened: the answer needs none of it",
     }.get(name, "shapes, axes or dtypes that do not fit together for these inputs: print them line by line")

@@ -41,18 +41,25 @@ def grade_apart(task: Task, candidate: Candidate, seed: int, time_limit: float) 
     Raises:
         RuntimeError: the worker does not start.
     """
-    global _worker
     try:
         request = _request(task, candidate, seed, time_limit)
     except _Unfit as unfit:
         return unfit.report(task)
     with _lock:
-        if _worker is None or not _worker.usable:
-            _worker = _Worker(FORKS)
-        outcome = _worker.grade(request, time_limit)
-        if not _worker.usable:  # spent or killed: the next one warms up while the reader reads
-            _worker = _Worker(FORKS)
+        try:
+            outcome = _hired().grade(request, time_limit)
+        except _Gone:  # the system has ended an idle process
+            outcome = _hired().grade(request, time_limit)
+        _hired()  # where this one is spent or killed, the next warms up while the reader reads
     return outcome.report(task, time_limit)
+
+
+def _hired() -> "_Worker":
+    """The worker that runs, or a new one."""
+    global _worker
+    if _worker is None or not _worker.usable:
+        _worker = _Worker(FORKS)
+    return _worker
 
 
 def stop() -> None:
@@ -61,6 +68,13 @@ def stop() -> None:
     if _worker is not None:
         _worker.kill()
     _worker = None
+
+
+class _Gone(RuntimeError):
+    """The worker has ended before it began with the answer."""
+
+    def __init__(self) -> None:
+        super().__init__("the grader's process ended before it began with the answer: try again")
 
 
 class _Unfit(Exception):
@@ -85,7 +99,7 @@ def _request(task: Task, candidate: Candidate, seed: int, time_limit: float) -> 
     if not callable(candidate):
         got = f"a value of type {type(candidate).__name__}"
         raise _Unfit("The answer is a function", task.function, got, "a call: pass `f`, not `f(...)`")
-    import dill  # type: ignore[import-untyped]
+    import dill
 
     try:
         with warnings.catch_warnings(action="ignore"):
@@ -169,8 +183,11 @@ class _Worker:
         assert self._process.stdin is not None
         try:
             self._await_start()
-            self._process.stdin.write(request)
-            self._process.stdin.flush()
+            try:
+                self._process.stdin.write(request)
+                self._process.stdin.flush()
+            except BrokenPipeError as error:
+                raise _Gone from error
             return self._follow(time_limit)
         except BaseException:  # KeyboardInterrupt too: the reader's stop button
             self.kill()
@@ -220,6 +237,8 @@ class _Worker:
                 with suppress(subprocess.TimeoutExpired):
                     self._process.wait(GRACE)
                 self.kill()
+                if not process:
+                    raise _Gone
                 outcome.status = self._process.returncode
                 return outcome
             outcome.take(message)

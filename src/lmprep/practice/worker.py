@@ -64,7 +64,7 @@ def frame(request: tuple[Any, ...]) -> bytes:
 
 def _grade(request: tuple[Any, ...], requests: int, replies: int) -> NoReturn:
     """Run the checks of one request, reply, and end this process."""
-    import dill  # type: ignore[import-untyped]
+    import dill
 
     from lmprep.practice.catalog import TASKS
 
