@@ -21,10 +21,10 @@
 # %% [markdown] tags=["answer"]
 # ## The 30-second answer
 #
-# Cross-entropy is minus the log of the probability that the model gave the right token, averaged over real tokens:
-# labels shifted by one, padding left out. From logits it is log-sum-exp minus the target's logit, with the largest
-# logit subtracted first. The gradient is probabilities minus one-hot. Hand it probabilities instead and nothing
-# crashes, but however good the model is, the loss stays within one nat of log V: it has turned into the error rate.
+# Cross-entropy is minus the log-probability that the model gave the right token, averaged over real tokens: labels
+# shifted by one, padding left out. From logits it is log-sum-exp minus the target's logit, with the largest logit
+# subtracted first. The gradient is probabilities minus one-hot. Hand it probabilities and nothing crashes, but the
+# loss never falls a full nat below log V, however good the model: it has become the error rate plus a constant.
 #
 # :::{dropdown} The two-minute answer
 # Logits $z$ have shape $(N, V)$, with $N = B \cdot T$ positions and $V$ tokens, targets $y$ have shape $(N,)$, and $M$
@@ -32,14 +32,15 @@
 # near $\log V$ and ends, at best, at the entropy of the text, not at zero. $e^L$ is the perplexity, $L / \log 2$ the bits
 # per token.
 #
-# The gradient of a row is $(p - y)/M$ with $p = \mathrm{softmax}(z)$: each entry is bounded by $1/M$, a row sums to zero,
-# and a token that was badly wrong gets all of it. Adding an epsilon inside the logarithm takes exactly that away.
+# The gradient of a row is $(p - y)/M$ with $p = \mathrm{softmax}(z)$ and $y$ one-hot: it sums to zero, no entry exceeds
+# $1/M$, and a token that was badly wrong gets the full $1/M$. An epsilon inside the logarithm takes exactly that away.
 #
-# With a softmax in front, the loss sees numbers between 0 and 1 in place of logits, and its own softmax cannot tell them
-# far apart. The least it can show is $\log(1 + (V-1)/e)$. The best a model can then do is to put everything on its favorite
-# token, wherever that leads by more than $(e-1)/(e+V-1)$: guesses stay good, probabilities are ruined. At a
-# large vocabulary the logits are the largest tensor of the whole training step. Computed in chunks, and again in the
-# backward pass, they never exist at once.
+# With a softmax in front, the loss sees numbers between 0 and 1 in place of logits, and its own softmax cannot push them
+# far apart. The least it can show is $\log(1 + (V-1)/e)$. The best a model can then do is to put everything on the likeliest
+# token, wherever that leads the next by more than $(e-1)/(e+V-1)$: guesses stay good, probabilities are ruined.
+#
+# At a large vocabulary the logits are often the largest tensor of a training step. Computed in chunks, and once more in
+# the backward pass, they never exist all at once.
 # :::
 
 # %% [markdown] tags=["rubric"]
@@ -165,17 +166,17 @@ bars.legend()
 plt.show()
 
 # %%
-claim("within_a_nat", "two softmaxes: how far below log V the loss ever gets",
+claim("within_a_nat", "trained through two softmaxes: how far below log V the loss ever gets",
       log_v - min(curves["softmax twice"]), below=1.0, unit="nats", thesis=True)  # fmt: skip
-claim("error_rate_in_disguise", "two softmaxes: held-out loss minus floor, against the error rate",
+claim("error_rate_in_disguise", "through two softmaxes: held-out loss minus floor, against the error rate",
       abs(reported["softmax twice"] - floor - (1 - right["softmax twice"])), at_most=0.02)  # fmt: skip
-claim("guesses_survive", "right guesses that two softmaxes lose",
+claim("guesses_survive", "share of right guesses that a second softmax loses",
       right["honest"] - right["softmax twice"], at_most=0.03)  # fmt: skip
-claim("worse_than_uniform", "honest loss of two softmaxes and of no shift, above a uniform guess: the smaller",
+claim("worse_than_uniform", "true loss after training through two softmaxes, or unshifted, minus log V: the smaller",
       min(true["softmax twice"], true["not shifted"]) - log_v, at_least=0.6, unit="nats")  # fmt: skip
-claim("padding_flatters", "loss that vanishes from the report when padding counts",
+claim("padding_flatters", "reported loss that vanishes when padding is counted",
       reported["honest"] - reported["padding counted"], at_least=0.3, unit="nats")  # fmt: skip
-claim("padding_teaches_nothing", "how much better it predicts real tokens for it",
+claim("padding_teaches_nothing", "true loss that vanishes when padding is counted",
       true["honest"] - true["padding counted"], at_most=0.1, unit="nats")  # fmt: skip
 
 # %% [markdown]
@@ -223,7 +224,7 @@ for gap in (10.0, 20.0, 50.0, 200.0):
     print(f"{gap:3.0f}{naive:12.2f}{patched:16.2f}{slope:15.2f}{stable:14.2f}{expected:15.2f}")
 
 # %%
-claim("epsilon_starves", "gradient that the patch leaves at the largest gap, relative to the true one",
+claim("epsilon_starves", "at a gap of 200: gradient of log(p + 1e-9) relative to that of the true loss",
       slope / expected, at_most=0.01)  # fmt: skip
 
 # %% [markdown]
@@ -288,9 +289,9 @@ ours, chunked, few_kept = measured(lambda h, w: chunked_cross_entropy(h, w, y, c
 agrees("gradient", "autograd of torch.nn.functional.cross_entropy", ours, theirs, atol=1e-12)
 claim("smaller_peak", "largest tensor: all logits against chunks of 64 rows",
       whole / chunked, at_least=8, unit="×")  # fmt: skip
-claim("a_loop_keeps_all", "kept for the backward pass: a loop over chunks against all logits at once",
+claim("a_loop_keeps_all", "kept for the backward pass: a plain loop over chunks against all logits at once",
       loop_kept / all_kept, at_least=0.8, unit="×")  # fmt: skip
-claim("ours_keeps_little", "kept by the function above, against all logits at once",
+claim("ours_keeps_little", "kept for the backward pass: chunked_cross_entropy against all logits at once",
       few_kept / all_kept, at_most=0.1, unit="×")  # fmt: skip
 
 # %% [markdown] tags=["errors"]
