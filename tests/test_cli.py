@@ -208,7 +208,7 @@ def test_a_new_sabotage_has_the_shape_that_its_runner_wants(book: Path) -> None:
     assert "cross_entropy" in (ast.get_docstring(tree) or "")
     [function] = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     assert (function.name, [argument.arg for argument in function.args.args]) == ("sabotage", ["patch"])
-    assert "lmprep.training" in ast.unparse(function)
+    assert "from lmprep.training import" in ast.unparse(tree)
 
 
 def test_every_guidance_is_marked_as_unwritten(book: Path) -> None:

@@ -117,6 +117,7 @@ import matplotlib.pyplot as plt
 
 from lmprep.evidence import agrees, claim
 from lmprep.notebook import generator, setup, show
+from lmprep.practice import check
 
 device = setup()
 
@@ -193,12 +194,21 @@ claim("TODO_thesis", "TODO the sentence to doubt", 0.0, at_least=1.0, thesis=Tru
 _SABOTAGE = '''\
 """TODO What is broken here, and why the thesis of <slug> must then fail."""
 
-import pytest
+import functools
+
+from pytest import MonkeyPatch
+
+from lmprep.<part> import TODO as module
 
 THESIS = "TODO_thesis"  # the key of the claim with thesis=True
 
 
-def sabotage(patch: pytest.MonkeyPatch) -> None:
-    """TODO One patch of the library function, or of the input, that the thesis measures."""
-    patch.setattr("lmprep.<part>.TODO", None)
+def sabotage(patch: MonkeyPatch) -> None:
+    sound = module.TODO
+
+    @functools.wraps(sound)  # so that show(...) still finds its source
+    def broken(*arguments, **options):
+        return sound(*arguments, **options)  # TODO what the thesis measures, broken by this one patch
+
+    patch.setattr(module, "TODO", broken)
 '''
