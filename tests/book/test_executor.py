@@ -110,7 +110,8 @@ def test_memory_and_time_are_those_of_the_notebook(tmp_path: Path) -> None:
     assert main(["--root", str(root)]) == 0
     idle, works = run_of(root, "training/idle"), run_of(root, "training/works")
     assert idle is not None and works is not None
-    assert 250 < works["peak_mb"] - idle["peak_mb"] < 400
+    assert idle["peak_mb"] < 250  # a kernel alone, or this process at the moment that it started it
+    assert 330 < works["peak_mb"] < 500
     assert 0.9 < works["cpu_seconds"] - idle["cpu_seconds"] < 3
 
 
