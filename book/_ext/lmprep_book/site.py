@@ -48,7 +48,8 @@ def read_notebooks(app: Sphinx, config: Config) -> None:
 def name_in_sidebar(app: Sphinx, config: Config) -> None:
     """Title each entry in the sidebar by the `short` of its header; its H1 is a whole question."""
     for entry in book_entries(Path(app.srcdir)):
-        config.external_site_map[entry.docname].title = entry.short
+        if entry.docname in config.external_site_map:  # a book of one page has only its own
+            config.external_site_map[entry.docname].title = entry.short
 
 
 def note_what_a_page_is_made_of(app: Sphinx, docname: str, source: list[str]) -> None:
