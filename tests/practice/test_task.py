@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
@@ -178,6 +179,11 @@ def test_catalog_is_a_mapping_of_tasks_by_their_names() -> None:
     assert all(TASKS[name].name == name for name in TASKS)
     assert "causal_attention" in TASKS and "no_such" not in TASKS
     assert TASKS["causal_attention"] is TASKS["causal_attention"]
+
+
+def test_every_file_of_a_task_is_in_the_catalog(root: Path) -> None:
+    files = sorted(path.stem for path in root.glob("src/lmprep/practice/*/*.py") if path.stem != "__init__")
+    assert sorted(TASKS) == files
 
 
 def test_unknown_task_is_told_what_it_may_have_meant() -> None:

@@ -6,7 +6,7 @@
 How to write a task
 -------------------
 A task is one file, `practice/<part>/<name>.py`, that ends in `TASK = Task(...)`, and one line in
-`catalog.py`. `architectures/causal_attention.py` is a model to copy. In the order of the file:
+`tasks.txt`. `architectures/causal_attention.py` is a model to copy. In the order of the file:
 
 1. *Statement*: two to six sentences of Markdown, the call in backticks as in the starter. A reader must
    be able to derive from it whatever a check looks at: every convention, edge case, dtype, and whether
@@ -89,7 +89,7 @@ def check(name: str, candidate: Candidate) -> Report:
             report = replace(report, hint=(number, TASKS[name].hints[number - 1]))
     except Exception as error:
         text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
-        problem = Result("the candidate can be graded", False, 0.0, got=f"{type(error).__name__}: {text}")
+        problem = Result("The answer can be graded", False, 0.0, got=f"{type(error).__name__}: {text}")
         report = Report(str(name), 0, (problem,))
     report.show()
     return replace(report, cell=execution_count())

@@ -3,15 +3,12 @@
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 
 from lmprep.practice.task import Task
 
-# name -> module under lmprep.practice
-_MODULES = {
-    "causal_attention": "architectures.causal_attention",
-    "multi_head_attention": "architectures.multi_head_attention",
-    "cross_entropy": "training.cross_entropy",
-}
+_LINES = Path(__file__).with_name("tasks.txt").read_text(encoding="utf8").splitlines()
+_MODULES: dict[str, str] = dict(line.split() for line in _LINES if not line.startswith("#"))
 
 
 class _Catalog(Mapping[str, Task]):

@@ -23,8 +23,8 @@ from lmprep.practice.worker import frame
 MEMORY_LIMIT = 2 * 1024**3  # bytes resident; a process with torch begins at a quarter of a gigabyte
 START_LIMIT = 120.0  # seconds for a worker to import torch on a busy machine
 GRACE = 1.0  # seconds beyond the time limit for the answer's own process to say where it was
-_KILLED = -9  # the status of a process that the system killed, which it does when memory runs out
 FORKS = sys.platform == "linux"
+_KILLED = -9  # the status of a process that the system killed, which it does when memory runs out
 _POLL = 0.02 if FORKS else 0.2  # seconds between two looks at an answer's memory
 _THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 _START = """\
@@ -211,7 +211,8 @@ class _Worker:
         assert self._process.stdout is not None
         with self._process.stdout as replies:
             for line in replies:
-                self._messages.put(json.loads(line))
+                with suppress(ValueError):  # an answer has written to a descriptor that is not its own
+                    self._messages.put(json.loads(line))
         self._messages.put(None)
 
     def _await_start(self) -> None:

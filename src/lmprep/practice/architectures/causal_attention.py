@@ -297,6 +297,7 @@ TASK = Task(
             lambda scores, visible: F.normalize(scores.exp() * visible, p=1.0, dim=-1)
         ),
         "weights returned without the mask": weights_unmasked,
+        "weights before the output": lambda q, k, v: causal_attention(q, k, v)[::-1],
         "float32 inside": computed_in(torch.float32, causal_attention),
         "view of the inputs": viewed,
         "q scaled in place": scaled_in_place,

@@ -371,6 +371,12 @@ TASK = Task(
         "first sequence's mask for all": variant(
             weigh=lambda scores, mask: weigh(scores, mask.expand_as(scores)[:1])
         ),
+        "first head's mask for all": variant(
+            weigh=lambda scores, mask: weigh(scores, mask.expand_as(scores)[:, :1])
+        ),
+        "mask with the keys on the third axis": variant(
+            weigh=lambda scores, mask: weigh(scores, mask.expand_as(scores).mT)
+        ),
         "softmax over the queries": variant(weigh=lambda scores, mask: weigh(scores.mT, mask.mT).mT),
         "softmax over the heads": variant(weigh=lambda scores, mask: (scores * mask).softmax(1)),
         "float32 inside": computed_in(torch.float32, multi_head_attention),
