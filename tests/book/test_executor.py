@@ -97,7 +97,7 @@ def test_the_probe_leaves_no_trace_in_cells(book: Path) -> None:
 
 def test_memory_and_time_are_those_of_the_notebook(tmp_path: Path) -> None:
     work = "block = bytearray(300 * 2**20)\nwhile time.process_time() - start < 0.5: pass"
-    child = "subprocess.run([sys.executable, '-c', 'while __import__(\"time\").process_time() < 0.5: pass'])"
+    child = "subprocess.run([sys.executable, '-c', 'while __import__(\"time\").process_time() < 1: pass'])"
     root = write_book(
         tmp_path,
         {
@@ -112,7 +112,7 @@ def test_memory_and_time_are_those_of_the_notebook(tmp_path: Path) -> None:
     assert idle is not None and works is not None
     assert idle["peak_mb"] < 250  # a kernel alone, or this process at the moment that it started it
     assert 330 < works["peak_mb"] < 500
-    assert 0.9 < works["cpu_seconds"] - idle["cpu_seconds"] < 3
+    assert 1.1 < works["cpu_seconds"] - idle["cpu_seconds"] < 3  # 0.5 of its own, 1 of its child
 
 
 # --- what runs again -------------------------------------------------------------------------------------
