@@ -160,6 +160,12 @@ def test_header_line_goes_between_a_title_and_its_text(book: Path) -> None:
     assert cell.source.endswith("```python\n# a comment\n```")
 
 
+def test_notes_to_the_formatter_are_not_shown(book: Path) -> None:
+    cell = nbformat.v4.new_code_cell("f(1,\n  2)  # fmt: skip\nx = 1  # why")
+    expand(nbformat.v4.new_notebook(cells=[cell]), entry_with(book), [])
+    assert cell.source == "f(1,\n  2)\nx = 1  # why"
+
+
 def test_a_task_becomes_its_statement_and_three_closed_hints(book: Path) -> None:
     assert expanded(book, "training/onward")[1] == (
         "## Your turn\n\nWrite `add`.\n\n"

@@ -98,6 +98,7 @@ def expand(
     pending = True
     for cell in notebook.cells:
         if cell.cell_type != "markdown":
+            cell.source = cell.source.replace("  # fmt: skip", "")  # for the formatter, not for readers
             continue
         if pending and (title := _H1.search(cell.source)):
             cell.source = f"{cell.source[: title.end()]}\n\n{line}\n{cell.source[title.end() :]}".rstrip()
