@@ -113,11 +113,11 @@ def mean_loss(logits: Tensor, targets: Tensor, ignore_index: int = PAD) -> Tenso
     return cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=ignore_index)
 
 
-losses = {  # of a model and ids x (B, T): position t should predict token t + 1
-    "honest": lambda model, x: mean_loss(model(x[:, :-1]), x[:, 1:]),
-    "softmax twice": lambda model, x: mean_loss(gain * model(x[:, :-1]).softmax(-1), x[:, 1:]),
-    "padding counted": lambda model, x: mean_loss(model(x[:, :-1]), x[:, 1:], -100),
-    "not shifted": lambda model, x: mean_loss(model(x), x),
+losses = {  # of a model m and ids x (B, T); position t predicts token t + 1
+    "honest": lambda m, x: mean_loss(m(x[:, :-1]), x[:, 1:]),
+    "softmax twice": lambda m, x: mean_loss(gain * m(x[:, :-1]).softmax(-1), x[:, 1:]),
+    "padding counted": lambda m, x: mean_loss(m(x[:, :-1]), x[:, 1:], -100),
+    "not shifted": lambda m, x: mean_loss(m(x), x),
 }
 
 
@@ -172,11 +172,11 @@ claim("error_rate_in_disguise", "through two softmaxes: held-out loss minus floo
       abs(reported["softmax twice"] - floor - (1 - right["softmax twice"])), at_most=0.02)  # fmt: skip
 claim("guesses_survive", "share of right guesses that a second softmax loses",
       right["honest"] - right["softmax twice"], at_most=0.03)  # fmt: skip
-claim("worse_than_uniform", "true loss after training through two softmaxes, or unshifted, minus log V: the smaller",
+claim("worse_than_uniform", "honest loss after training through two softmaxes, or unshifted, minus log V: the smaller",
       min(true["softmax twice"], true["not shifted"]) - log_v, at_least=0.6, unit="nats")  # fmt: skip
 claim("padding_flatters", "reported loss that vanishes when padding is counted",
       reported["honest"] - reported["padding counted"], at_least=0.3, unit="nats")  # fmt: skip
-claim("padding_teaches_nothing", "true loss that vanishes when padding is counted",
+claim("padding_teaches_nothing", "honest loss that vanishes when padding is counted",
       true["honest"] - true["padding counted"], at_most=0.1, unit="nats")  # fmt: skip
 
 # %% [markdown]
@@ -189,8 +189,10 @@ claim("padding_teaches_nothing", "true loss that vanishes when padding is counte
 # Let $p$ be what the first softmax hands over: $V$ numbers between 0 and 1. The second one computes
 #
 # $$
-# L = -\log \frac{e^{p_y}}{\sum_j e^{p_j}} = \log \Big( 1 + \sum_{j \ne y} e^{p_j - p_y} \Big)
-# \ \ge\ \log\Big(1 + \frac{V - 1}{e}\Big) = \log(V - 1 + e) - 1 \ >\ \log V - 1 ,
+# \begin{aligned}
+# L = -\log \frac{e^{p_y}}{\sum_j e^{p_j}} &= \log \Big( 1 + \sum_{j \ne y} e^{p_j - p_y} \Big) \\
+# &\ge \log\Big(1 + \frac{V - 1}{e}\Big) = \log(V - 1 + e) - 1 > \log V - 1 ,
+# \end{aligned}
 # $$
 #
 # because no difference $p_j - p_y$ is below $-1$. Equality needs $p_y = 1$: a perfect model. Put all mass on one token, and
@@ -224,7 +226,7 @@ for gap in (10.0, 20.0, 50.0, 200.0):
     print(f"{gap:3.0f}{naive:12.2f}{patched:16.2f}{slope:15.2f}{stable:14.2f}{expected:15.2f}")
 
 # %%
-claim("epsilon_starves", "at a gap of 200: gradient of log(p + 1e-9) relative to that of the true loss",
+claim("epsilon_starves", "at a gap of 200: gradient of log(p + 1e-9) relative to that of the loss itself",
       slope / expected, at_most=0.01)  # fmt: skip
 
 # %% [markdown]
@@ -348,7 +350,7 @@ print(f"{once:.4f} at once, {(first + second) / 2:.4f} as a mean of means")
 #
 # :::{dropdown} Is a bounded loss ever wanted?
 # With wrong labels, yes: one of them cannot dominate. To first order the loss behind two softmaxes is $1 - p_y$ plus a constant,
-# the mean absolute error, which tolerates label noise but learns slowly with many classes; generalized cross-entropy lies in
+# the mean absolute error, which tolerates label noise but trains poorly on hard tasks; generalized cross-entropy lies in
 # between {cite:p}`zhang2018generalized`.
 # :::
 #
