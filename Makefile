@@ -46,17 +46,17 @@ lint: $(READY)  ## ruff, mypy, import-linter
 
 unit: $(READY)
 	$(PY) -m lmprep_book.execute
-	$(PY) -m pytest -m "not sabotage and not outputs and not site"
+	$(PY) -m pytest -m "not sabotage and not outputs and not site" -n 2 --dist worksteal
 
 sabotage: $(READY)
-	$(PY) -m pytest -m sabotage -n 2 --dist loadscope
+	$(PY) -m pytest -m sabotage -n 2 --dist worksteal
 
 outputs: $(READY)
 	$(PY) -m lmprep_book.execute
-	$(PY) -m pytest -m outputs
+	$(PY) -m pytest -m outputs -n 2 --dist worksteal
 
 browser: $(READY)  ## look at every page of the built book in Chromium
-	$(PY) -m pytest -m site
+	$(PY) -m pytest -m site -n 2 --dist worksteal
 
 one: $(READY)  ## NB=slug [SEEDS=5]: run, verify and render one entry, also with other seeds
 	@[ -n "$(NB)" ] || { echo "Which entry? For example: make one NB=self_attention_math SEEDS=5"; exit 1; }
@@ -93,5 +93,8 @@ $(READY):
 	fi
 	@$(PIP) install --no-deps -r requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation -e .
+	@# JupyterLab otherwise asks whether to fetch news
+	@mkdir -p .venv/share/jupyter/lab/settings
+	@echo '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}' > .venv/share/jupyter/lab/settings/overrides.json
 	@rm -f .venv/.ready-*
 	@touch $@

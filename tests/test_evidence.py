@@ -181,7 +181,7 @@ def test_an_agreement_carries_its_difference(shell: InteractiveShell) -> None:
     }
     for mime in ("text/plain", "text/html"):
         assert "numpy.add" in data[mime]
-        assert "5.0e-01 over 2 values (allowed 1e+00)" in data[mime].replace("−", "-")
+        assert "5.0e-01 over 2 values (≤ 1e+00)" in data[mime].replace("−", "-")
 
 
 @pytest.mark.parametrize(

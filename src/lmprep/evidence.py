@@ -74,14 +74,12 @@ def claim(
         if not math.isfinite(bound):
             raise ValueError(f"claim {key!r}: {name} must be finite, got {bound}")
     number = _scalar(key, value)
-    wanted = " and ".join(f"{_SYMBOLS[name]} {_show(bound)}" for name, bound in bounds.items())
-    shown = f"{_show(number)} {unit}".strip()
-    if not math.isfinite(number) or not all(_TESTS[name](number, bound) for name, bound in bounds.items()):
-        _fail(ClaimError(key, f"claim {key!r} does not hold: {text}: measured {shown}, wanted {wanted}"))
     record = {"kind": "claim", "key": key, "text": text, "value": number, "bounds": bounds, "unit": unit,
               "thesis": thesis}  # fmt: skip
-    label = "thesis" if thesis else "claim"
-    _emit(label, text, f"{shown} ({wanted})", record)
+    if not math.isfinite(number) or not all(_TESTS[name](number, bound) for name, bound in bounds.items()):
+        shown, wanted = summary(record)
+        _fail(ClaimError(key, f"claim {key!r} does not hold: {text}: measured {shown}, wanted {wanted}"))
+    _emit("thesis" if thesis else "claim", text, record)
 
 
 def agrees(key: str, reference: str, ours: Any, theirs: Any, *, atol: float, rtol: float = 0.0) -> None:
@@ -122,8 +120,16 @@ def agrees(key: str, reference: str, ours: Any, theirs: Any, *, atol: float, rto
         _fail(AgreementError(key, f"{key!r} does not agree with {reference}: {problem}"))
     record = {"kind": "agreement", "key": key, "reference": reference, "difference": largest, "atol": atol,
               "rtol": rtol, "values": int(a.size)}  # fmt: skip
-    shown = f"largest difference {largest:.1e} over {a.size} values (allowed {_tolerance(atol, rtol)})"
-    _emit("agrees", f"{key.replace('_', ' ')} with {reference}", shown, record)
+    _emit("agrees", f"{key.replace('_', ' ')} with {reference}", record)
+
+
+def summary(record: dict[str, Any]) -> tuple[str, str]:
+    """What a record measured and what is allowed, as readers see it, such as ("0.59", "≥ 0.3")."""
+    if record["kind"] == "claim":
+        bounds = (f"{_SYMBOLS[name]} {_show(bound)}" for name, bound in record["bounds"].items())
+        return f"{_show(record['value'])} {record['unit']}".strip(), " and ".join(bounds)
+    difference = f"largest difference {record['difference']:.1e} over {record['values']} values"
+    return difference, f"≤ {_tolerance(record['atol'], record['rtol'])}"
 
 
 def _fail(error: AssertionError) -> None:
@@ -162,8 +168,10 @@ def _dtype(values: Any) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def _emit(label: str, text: str, shown: str, record: dict[str, Any]) -> None:
+def _emit(label: str, text: str, record: dict[str, Any]) -> None:
     """Display one line; in a plain Python process, print it."""
+    measured, allowed = summary(record)
+    shown = f"{measured} ({allowed})"
     plain = f"✓ {label}: {text}: {shown}"
     try:
         from IPython import get_ipython

@@ -10,7 +10,7 @@ from tiny_book import notebook, write_book
 from lmprep.entries import read_entries
 from lmprep.evidence import EVIDENCE_MIME
 from lmprep_book import derive, execute
-from lmprep_book.reader import NotExecuted, book_entries
+from lmprep_book.reader import NotExecuted, book_entries, executed
 
 EVIDENCE = """\
 from lmprep.evidence import agrees, claim
@@ -84,7 +84,12 @@ def test_evidence_is_what_the_notebooks_recorded(book: Path) -> None:
     assert rows(text) == [
         ["thesis", r"a half, in \*words\* ¦ signs", "0.5 nats", r"≥ 0.25 and \< 1"],
         ["claim", "a small one", "−2e−13", "≤ 1e−12"],
-        ["agrees", "two sums with `math.fsum`", "5.0e-01 over 2 values", "≤ 5e-01 + 1e-03 relative"],
+        [
+            "agrees",
+            "two sums with `math.fsum`",
+            "largest difference 5.0e-01 over 2 values",
+            "≤ 5e-01 + 1e-03 relative",
+        ],
     ]
 
 
@@ -135,7 +140,7 @@ def test_without_a_run_nothing_is_written_and_the_remedy_is_named(
     assert "python -m lmprep_book.execute notebooks/training/onward.py" in capsys.readouterr().err
     assert not (book / "book/derived").exists()
     with pytest.raises(NotExecuted):
-        derive.records_of(read_entries(book)[1], book)
+        executed(read_entries(book)[1], book)
 
 
 def test_a_book_without_entries_has_pages_too(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from contract import Page, _shown, notebooks
 from lmprep.entries import Entry, read_entry
 from lmprep.evidence import EVIDENCE_MIME
 from lmprep_book.execute import execute, executed_path
-from lmprep_book.kernel import _environment, list_fonts
+from lmprep_book.kernel import environment, list_fonts
 from lmprep_book.reader import executed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,7 +41,7 @@ def differences(entry: Entry, notebook: nbformat.NotebookNode, folder: Path) -> 
     options += ["-p", "nbval.plugin", "-p", "no:cacheprovider", "--nbval", "--nbval-current-env"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, source],
-        env=_environment(ROOT, 0, str(own)) | {"PYTHONHASHSEED": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        env=environment(ROOT, 0, str(own)) | {"PYTHONHASHSEED": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         cwd=folder,
         capture_output=True,
         text=True,

@@ -13,7 +13,7 @@ import pytest
 from contract import notebooks
 
 from lmprep.entries import read_entry
-from lmprep_book.kernel import _environment, list_fonts
+from lmprep_book.kernel import environment, list_fonts
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = notebooks(ROOT)
@@ -31,7 +31,7 @@ def thesis(code: Sequence[str], sabotage: Path, folder: Path) -> tuple[str, str]
         text=True,
         timeout=SECONDS,
         cwd=folder,
-        env=_environment(ROOT, 0, str(folder)) | {"MPLBACKEND": "agg"},  # draw nothing
+        env=environment(ROOT, 0, str(folder)) | {"MPLBACKEND": "agg"},  # draw nothing
     )
     assert done.returncode == 0, done.stderr[-3000:]
     report = json.loads((folder / "report.json").read_text(encoding="utf8"))

@@ -11,8 +11,10 @@ from pathlib import Path
 from posixpath import normpath
 from typing import Any
 
+from nbformat import NotebookNode
+
 from lmprep.entries import BLOCKS, Entry
-from lmprep.evidence import _SYMBOLS, EVIDENCE_MIME, _show, _tolerance
+from lmprep.evidence import EVIDENCE_MIME, summary
 from lmprep_book.reader import ASKED, LEVELS, NotExecuted, book_entries, executed, fenced
 
 Record = dict[str, Any]
@@ -20,13 +22,9 @@ Record = dict[str, Any]
 _CODE_OR_LINK = re.compile(r"(`+).*?\1|\]\((?![a-z]+:|/)(?P<relative>[^)\s]+)\)", re.S)
 
 
-def records_of(entry: Entry, root: Path) -> list[Record]:
-    """What the entry's last run has claimed and compared, in order; as emitted by `lmprep.evidence`.
-
-    Raises:
-        NotExecuted: it has not been run since its code changed.
-    """
-    outputs = [output for cell in executed(entry, root).cells for output in cell.get("outputs", [])]
+def records_of(notebook: NotebookNode) -> list[Record]:
+    """What an executed notebook has claimed and compared, in order; as emitted by `lmprep.evidence`."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     return [output.data[EVIDENCE_MIME] for output in outputs if EVIDENCE_MIME in output.get("data", {})]
 
 
@@ -91,16 +89,11 @@ def evidence_page(entries: Sequence[Entry], evidence: dict[str, list[Record]]) -
 
 def _evidence_row(record: Record) -> str:
     if record["kind"] == "claim":
-        allowed = " and ".join(f"{_SYMBOLS[name]} {_show(bound)}" for name, bound in record["bounds"].items())
-        measured = f"{_show(record['value'])} {record['unit']}".strip()
         kind, what = "thesis" if record["thesis"] else "claim", _plain(record["text"])
     else:
-        allowed = f"≤ {_tolerance(record['atol'], record['rtol'])}"
-        measured = f"{record['difference']:.1e} over {record['values']} values"
-        kind, what = (
-            "agrees",
-            f"{_plain(record['key'].replace('_', ' '))} with `{_cell(record['reference'])}`",
-        )
+        key = record["key"].replace("_", " ")
+        kind, what = "agrees", f"{_plain(key)} with `{_cell(record['reference'])}`"
+    measured, allowed = summary(record)
     return f"| {kind} | {what} | {_plain(measured)} | {_plain(allowed)} |"
 
 
@@ -139,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     root = parser.parse_args(arguments).root.resolve()
     entries = book_entries(root)
     try:
-        evidence = {entry.slug: records_of(entry, root) for entry in entries}
+        evidence = {entry.slug: records_of(executed(entry, root)) for entry in entries}
     except NotExecuted as error:
         print(error, file=sys.stderr)
         return 1

@@ -51,7 +51,7 @@ def run(entry: Entry, root: Path, seed: int) -> tuple[nbformat.NotebookNode, dic
         tempfile.TemporaryDirectory(prefix="lmprep-") as folder,
         tempfile.TemporaryDirectory(prefix="lmprep-kernel-") as own,
     ):
-        return asyncio.run(_run(entry, _environment(root, seed, own), folder, Path(own)))
+        return asyncio.run(_run(entry, environment(root, seed, own), folder, Path(own)))
 
 
 async def _run(
@@ -112,7 +112,7 @@ def list_fonts(root: Path) -> None:
             file.replace(folder / file.name)
 
 
-def _environment(root: Path, seed: int, own: str) -> dict[str, str]:
+def environment(root: Path, seed: int, own: str) -> dict[str, str]:
     """This process's, less a reader's own settings of Python, Jupyter, matplotlib and Hugging Face."""
     foreign = ("PYTHON", "IPYTHON", "JUPYTER", "JPY", "MPL", "MATPLOTLIB", "HF_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}

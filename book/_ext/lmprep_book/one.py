@@ -5,7 +5,6 @@ sabotage and the reproduction of its outputs; then its page, alone.
 """
 
 import argparse
-import os
 import shutil
 import subprocess
 import sys
@@ -18,19 +17,14 @@ from rich.console import Console
 from rich.table import Table
 
 from lmprep.entries import Entry, read_entry
-from lmprep.evidence import EVIDENCE_MIME
+from lmprep.evidence import summary
+from lmprep_book.derive import records_of
 from lmprep_book.execute import execute, executed_path
 from lmprep_book.kernel import NotebookFailed
 
 
-def records(executed: Path) -> list[dict[str, Any]]:
-    """The evidence records of an executed notebook, in order."""
-    outputs = (output for cell in nbformat.read(executed, 4).cells for output in cell.get("outputs", ()))
-    return [dict(data[EVIDENCE_MIME]) for o in outputs if EVIDENCE_MIME in (data := o.get("data", {}))]
-
-
 def margin(record: dict[str, Any]) -> float:
-    """Distance of a claim's value from its nearest bound, relative to the bound (to the value, if it is 0)."""
+    """Distance of a claim's value from its nearest bound, as a share of the bound, or of the value at 0."""
     value = record["value"]
     return min(abs(value - bound) / (abs(bound) or abs(value) or 1.0) for bound in record["bounds"].values())
 
@@ -70,16 +64,16 @@ def _run_seeds(entry: Entry, root: Path, seeds: int) -> bool:
             print(f"seed {seed}: FAILED\n{failure}")
             continue
         print(f"seed {seed}: {run['cpu_seconds']:.1f} CPU-s, {run['peak_mb']} MB", flush=True)
-        found.append({record["key"]: record for record in records(executed_path(entry, out))})
+        notebook = nbformat.read(executed_path(entry, out), as_version=4)
+        found.append({record["key"]: record for record in records_of(notebook)})
     if found:
         table = Table("claim", "lowest", "highest", "bounds", "closest to a bound")
         for key, record in found[0].items():
             if record["kind"] == "claim":
                 values = [run[key]["value"] for run in found]
-                bounds = ", ".join(f"{name} {bound:.3g}" for name, bound in record["bounds"].items())
                 closest = min(margin(run[key]) for run in found)
                 low, high = f"{min(values):.4g}", f"{max(values):.4g}"
-                table.add_row(key, low, high, bounds, f"{closest:.0%} of the bound")
+                table.add_row(key, low, high, summary(record)[1], f"{closest:.0%}")
         Console().print(table)
     return len(found) == seeds
 
@@ -93,17 +87,8 @@ def _render(entry: Entry, root: Path) -> int:
     toc = f"format: jb-book\nroot: {entry.docname}\nchapters:\n  - file: book/bibliography\n"
     (folder / "_toc.yml").write_text(toc, encoding="utf8")
     script = Path(sys.executable).with_name("jupyter-book")
-    command = [
-        str(script),
-        "build",
-        ".",
-        "--toc",
-        f"{folder}/_toc.yml",
-        "--path-output",
-        str(folder),
-        "--quiet",
-    ]
-    done = subprocess.run(command, env=os.environ, capture_output=True, text=True)
+    options = ["--toc", f"{folder}/_toc.yml", "--path-output", f"{folder}", "--quiet"]
+    done = subprocess.run([f"{script}", "build", ".", *options], capture_output=True, text=True)
     page = folder / "_build/html" / f"{entry.docname}.html"
     if done.returncode or not page.exists():
         print(done.stdout + done.stderr)
