@@ -204,10 +204,20 @@ def test_a_library_that_lacks_something_is_no_starter() -> None:
     assert report.tried
 
 
-def test_print_is_shown_up_to_a_limit() -> None:
-    assert graded("print('q is', tuple(q.shape))\nreturn None").printed.startswith("q is (1, 1, 1, 1)\n")
+def test_what_the_failing_case_printed_is_shown_up_to_a_limit() -> None:
+    assert graded("print('q is', tuple(q.shape))\nreturn None").printed == "q is (1, 1, 1, 1)\n"
     assert len(graded("print('x' * 10**7)\nreturn None").printed) == 2000
     assert graded("while True:\n    print('round')", time_limit=1.0).printed.startswith("round\nround\n")
+    assert graded("if k.size(2) == 1:\n    print('one')\nreturn q, k[..., :1]").printed == ""
+
+
+def test_only_the_first_failing_case_is_shown() -> None:
+    shapes = "print(tuple(q.shape))\n"
+    report = graded(shapes + "return q, (q @ k.mT)[..., :2].softmax(-1)")
+    assert report.failures[0].expected == "w of shape (1, 1, 1, 3)" and report.printed == "(1, 1, 1, 2)\n"
+    assert len(report.failures) > 1
+    passing = RIGHT.replace("    T, S =", "    print(1)\n    T, S =")
+    assert grade("causal_attention", cell(passing), time_limit=60.0).printed == ""
 
 
 # What cannot be sent.

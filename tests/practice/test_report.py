@@ -60,7 +60,7 @@ def test_a_failure_is_told_in_full_and_once() -> None:
               got:      b & c
               usually:  a sign
           ✗ Is small
-        Your function printed:
+        Printed in that case:
           one
           two
         Hint 2 of 3: Think.""")

@@ -46,7 +46,7 @@ class Call:
         CheckFailed: the candidate raised.
     """
 
-    running: "Call | None" = None  # the call under way, for the watch that stops endless ones
+    latest: "Call | None" = None  # for whoever watches: the case that the grading has reached
 
     def __init__(self, candidate: Candidate, /, **inputs: Any) -> None:
         self.inputs = inputs
@@ -54,15 +54,13 @@ class Call:
         by_name = _keyword_only(candidate)
         positional = [value for name, value in self._passed.items() if name not in by_name]
         named = {name: value for name, value in self._passed.items() if name in by_name}
-        Call.running = self
+        Call.latest = self
         try:
             self.value = candidate(*positional, **named)
         except (CheckFailed, KeyboardInterrupt):
             raise
         except BaseException as error:  # SystemExit too
             raise CheckFailed("", self.case, "an answer", *_told(error)) from error
-        finally:
-            Call.running = None
 
     @property
     def case(self) -> str:

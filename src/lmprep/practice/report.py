@@ -42,7 +42,7 @@ class Report:
         results: of the checks that ran, in their order.
         tried: False where the candidate is still the starter.
         hint: number and text of the hint on offer, or None.
-        printed: the beginning of what the candidate printed.
+        printed: the beginning of what the candidate printed in the first failing case.
         cell: execution count of the notebook cell that has shown the report already.
     """
 
@@ -85,7 +85,7 @@ class Report:
                 for label, text in result.details().items():
                     lines.append(f"      {label + ':':<10}" + text.replace("\n", "\n" + 16 * " "))
         if self.printed:
-            lines += ["Your function printed:", *(f"  {line}" for line in self.printed.splitlines())]
+            lines += ["Printed in that case:", *(f"  {line}" for line in self.printed.splitlines())]
         if self.hint:
             lines.append(f"Hint {self.hint[0]} of 3: {self.hint[1]}")
         return "\n".join(lines)
@@ -95,7 +95,7 @@ class Report:
         if self.results:
             parts.append(f"<ul>{''.join(map(self._item, self.results))}</ul>")
         if self.printed:
-            parts.append(f"<p>Your function printed:</p><pre>{escape(self.printed)}</pre>")
+            parts.append(f"<p>Printed in that case:</p><pre>{escape(self.printed)}</pre>")
         if self.hint:
             number, text = self.hint
             parts.append(f"<details><summary>Hint {number} of 3</summary><p>{escape(text)}</p></details>")

@@ -1,7 +1,7 @@
 """The process that runs readers' answers.
 
 It takes requests on its standard input and replies on its standard output, in lines of JSON: `ready`; then
-for each request `pid`, a `result` for every check (or `not_tried`), `printed`, and `ended` with the status.
+for each request `pid`, a `result` for every check (or `not_tried`, or a `problem`), and `ended`.
 
 On Linux every answer is graded in a fork, so that each begins from the same clean state, whatever the last
 one did to torch. Forking a process that has loaded torch is not safe elsewhere: there the worker grades one
@@ -85,8 +85,7 @@ def _grade(request: tuple[Any, ...], requests: int, replies: int) -> NoReturn:
         os._exit(0)
     try:
         for result in run_checks(TASKS[name], candidate, seed):
-            reply.send(result=asdict(result))
-        reply.send(printed=printed.getvalue())
+            reply.send_result(result, printed)
         os._exit(0)
     except NotTried:
         reply.send(not_tried=True)
@@ -101,6 +100,7 @@ class _Replies:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._process = os.getpid()
+        self._failed = False
         self.lock = threading.RLock()
         self.results = 0
 
@@ -108,16 +108,33 @@ class _Replies:
         with self.lock:
             if os.getpid() != self._process:  # a fork of the answer has come back here
                 os._exit(1)
-            self.results += "result" in message
             _write(self._descriptor, **message)
+
+    def send_result(self, result: Result, printed: "_Printed", **more: Any) -> None:
+        """Send a check's result; with the first failure, what was printed in its case."""
+        with self.lock:
+            if not result.passed and not self._failed:
+                self._failed = True
+                more["printed"] = printed.by_latest_call()
+            self.results += 1
+            self.send(result=asdict(result), **more)
 
 
 class _Printed(io.StringIO):
-    """What an answer prints, up to a limit. Closing it does nothing."""
+    """What an answer's latest call prints, up to a limit. Closing it does nothing."""
+
+    _call: Call | None = None
 
     def write(self, text: str) -> int:
+        if self._call is not Call.latest:
+            self._call = Call.latest
+            self.seek(0)
+            self.truncate()
         super().write(text[: max(0, PRINTED - self.tell())])
         return len(text)
+
+    def by_latest_call(self) -> str:
+        return self.getvalue() if self._call is Call.latest else ""
 
     def close(self) -> None:
         pass
@@ -146,13 +163,12 @@ def _out_of_time(
                 property=properties[reply.results],
                 passed=False,
                 seconds=time_limit,
-                case=Call.running.case if Call.running else "",
+                case=Call.latest.case if Call.latest else "",
                 expected=f"all checks done within {time_limit:g} s",
                 got=f"still running{own_line(stack)}",
                 cause="a loop that never ends, or work that grows much faster than the input",
             )
-            reply.send(result=asdict(result), end="told")
-            reply.send(printed=printed.getvalue())
+            reply.send_result(result, printed, end="told")
         os._exit(0)
 
 
