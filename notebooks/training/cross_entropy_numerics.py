@@ -84,9 +84,10 @@ device = setup()
 # loss.
 
 # %%
-# Try: longest = 200. More padding comes in, and the loss that counts it sinks further; the model gets no better.
-# Or gain = 20.0, a factor on the probabilities. Now they can differ by 20 instead of 1: the floor drops to nearly 0,
-# and the thesis breaks.
+# Try: longest = 200. More padding comes in, and the loss that counts it
+# sinks further; the model gets no better. Or gain = 20.0, a factor on the
+# probabilities. Now they can differ by 20 instead of 1: the floor drops to
+# nearly 0, and the thesis breaks.
 longest = 96  # characters a sentence may have
 gain = 1.0  # factor on what the first softmax hands to the second
 steps, batch_size, learning_rate = 150, 16, 0.1
@@ -375,7 +376,7 @@ def cross_entropy(
     """Mean of −log softmax(logits)[target] over the rows that count.
 
     logits: (N, V), float32 or float64.
-    targets: (N,), long: 0 to V − 1, or ignore_index where the row does not count.
+    targets: (N,), long: 0 to V − 1, or ignore_index: does not count.
     Returns a tensor of shape (), in the dtype of logits.
     """
     raise NotImplementedError

@@ -29,7 +29,7 @@ def cross_entropy(
     """Mean of −log softmax(logits)[target] over the rows that count.
 
     logits: (N, V), float32 or float64.
-    targets: (N,), long: 0 to V − 1, or ignore_index where the row does not count.
+    targets: (N,), long: 0 to V − 1, or ignore_index: does not count.
     Returns a tensor of shape (), in the dtype of logits.
     """
     raise NotImplementedError
@@ -52,7 +52,8 @@ def cross_entropy(logits: torch.Tensor, targets: torch.Tensor, ignore_index: int
     counts = targets != ignore_index
     logits, targets = logits[counts], targets[counts]  # (M, V), (M,)
     logits = logits - logits.amax(dim=1, keepdim=True)
-    losses = logits.exp().sum(dim=1).log() - logits.gather(1, targets[:, None])[:, 0]  # (M,)
+    picked = logits.gather(1, targets[:, None])[:, 0]  # (M,)
+    losses = logits.exp().sum(dim=1).log() - picked
     return losses.sum() / max(len(targets), 1)
 
 
