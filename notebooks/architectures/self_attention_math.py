@@ -27,24 +27,25 @@
 # %% [markdown] tags=["answer"]
 # ## The 30-second answer
 #
-# Every position sends out a query and offers a key and a value, all computed from the same sequence. The scores are
-# query–key dot products, softmax turns a row of scores into weights, and the output is the weighted average of the
-# values. A dot product of d independent unit-variance features has variance d, so we divide by root d. Without it the
-# softmax saturates: most queries get almost no gradient, while a few get a huge one. A causal mask removes the future
-# before the softmax.
+# Every position makes a query, a key and a value from the same sequence. Scores are query–key dot products, softmax over
+# the keys turns them into weights, and the output is the weighted average of the values. If entries are independent with
+# mean zero and variance one, a dot product has variance d; dividing by root d makes attention start equally sharp at any
+# width. Undivided, it starts nearly one-hot, with almost no gradient for some queries and far too much for others.
 #
 # :::{dropdown} The two-minute answer
 # With $X$ of shape $(T, D)$ and one head of width $d$: $Q = XW_Q$, $K = XW_K$, $V = XW_V$, each $(T, d)$, then
 # $\mathrm{softmax}(QK^\top/\sqrt d + M)\,V$, where $M$ is $0$ where attention is allowed and $-\infty$ elsewhere. $H$ heads
-# split $D$ into $H$ slices of $d = D/H$, run side by side and are mixed by one output matrix. That costs the same as
-# a single wide head and gives $H$ different patterns, each of lower rank.
+# cut $D$ into $H$ slices of $d = D/H$, run side by side and are mixed by one output matrix. They take the same number of
+# multiplications as one wide head and give $H$ different patterns, at the price of $H$ times as many softmax entries.
 #
-# The scale keeps the variance of a score at one, whatever $d$ is, so at the start of training the softmax is neither
-# flat nor one-hot. The weights depend on content alone: shuffle the tokens and the outputs are shuffled with them. Order
-# has to come from position information or, weakly, from the causal mask. Scores and weights are $T \times T$ a head, so
-# arithmetic grows with $T^2$; memory need not, because a running maximum and a running sum let the softmax be computed
-# tile by tile, exactly. One layer can look up what a token says. Two layers can look up what followed the last time:
-# the first writes each token's predecessor into its position, the second matches on it.
+# The scale keeps the variance of a score the same at every width. Without it the softmax saturates, and its gradient,
+# which needs two keys that nearly tie, reaches queries very unevenly. With $1/d$ it would start uniform, and no query
+# would get much.
+#
+# The weights depend on content alone: shuffle the tokens, and without a mask the outputs are shuffled with them. Order
+# comes from position information. Scores are $T \times T$ a head, so arithmetic grows with $T^2$; memory need not,
+# because a running maximum and a running sum let the softmax be computed tile by tile, exactly. One layer can find a
+# token by its content. With two, a model can find what *followed* that token the last time.
 # :::
 
 # %% [markdown] tags=["rubric"]
@@ -54,9 +55,10 @@
 #   the shapes $(T, d)$, $(T, T)$, $(T, d)$.
 # - Junior: the mask goes in before the softmax, as minus infinity.
 # - Mid: derives $\operatorname{Var}(q\cdot k) = d$ and names the assumption: independent, zero mean, unit variance.
-# - Mid: $H$ heads of width $D/H$ cost what one head of width $D$ costs; time is quadratic in $T$.
-# - Senior: says what saturation does to gradients without claiming that all of them vanish.
-# - Senior: without positions or mask the layer is permutation-equivariant.
+# - Mid: $H$ heads of width $D/H$ multiply as much as one head of width $D$; the part that grows with $T^2$ exceeds the
+#   projections only beyond $T \approx 2D$.
+# - Senior: says what saturation does to gradients without claiming that all of them vanish, and why not $1/d$.
+# - Senior: without positions or mask the layer is permutation-equivariant; proves it in a line.
 # - Senior: the $T \times T$ matrix need not be stored, and why the tiled result is exact.
 
 # %% tags=["hide-input"]
@@ -84,225 +86,236 @@ from lmprep.practice import check
 device = setup()
 
 # %% [markdown]
-# ## A soft lookup: every row of scores is one question put to all positions
+# ## A dictionary that answers with averages
 #
-# Write $T$ for the number of queries, $S$ for the number of keys (in self-attention $S = T$, unless earlier keys are
-# cached) and $d$ for the width of a head. For query $i$ and key $j$
+# A dictionary compares a query with its keys and returns the value of the one that is equal. Attention returns the
+# average of all values, weighted by likeness. Each position $i$ of the sequence, a vector $x_i \in \mathbb R^D$, plays all
+# three parts through three matrices of shape $(D, d)$:
 #
 # $$
-# s_{ij} = \frac{q_i \cdot k_j}{\sqrt d}, \qquad
-# w_{ij} = \frac{m_{ij}\, e^{s_{ij}}}{\sum_{j'} m_{ij'}\, e^{s_{ij'}}}, \qquad
-# o_i = \sum_j w_{ij}\, v_j ,
+# q_i = W_Q^\top x_i, \quad k_j = W_K^\top x_j, \quad v_j = W_V^\top x_j, \qquad
+# s_{ij} = \frac{q_i \cdot k_j}{\sqrt d}, \quad
+# w_{ij} = \frac{m_{ij}\, e^{s_{ij}}}{\sum_{l} m_{il}\, e^{s_{il}}}, \quad
+# o_i = \sum_j w_{ij}\, v_j .
 # $$
 #
-# where $m_{ij} \in \{0, 1\}$ says whether $i$ may attend to $j$. In code the zeros of $m$ become scores of minus infinity.
-# The function below serves the whole book; it returns its weights instead of hiding them in a module.
+# Here $m_{ij}$ is 1 where query $i$ may attend to key $j$ and 0 elsewhere; in code, those scores become minus infinity.
+# There are $T$ queries and $S$ keys. In self-attention $S = T$, unless earlier keys are cached. The function below serves
+# the whole book: `q` is $(B, H, T, d)$, `k` and `v` are $(B, H, S, d)$, and the weights that it returns $(B, H, T, S)$.
 
 # %%
 show(attention, causal_mask)
 
 # %% [markdown]
-# Two checks against PyTorch's own kernel. The second one uses *grouped queries*: eight query heads share two key–value
-# heads. That shrinks what must be cached at generation time by four and changes nothing in the arithmetic.
+# Two checks against PyTorch's own kernel. In the second, eight query heads share two key–value heads (*grouped queries*):
+# each head's formula is as before, and what must be cached at generation time shrinks by four.
 
 # %%
-B, H, T, d = 2, 8, 12, 16
 exact = {"dtype": torch.float64, "device": device}
-q, k, v = torch.randn(3, B, H, T, d, generator=generator(1)).to(**exact)
-ours, weights = attention(q, k, v, causal_mask(T, device=device))
+q, k, v = torch.randn(3, 2, 8, 12, 16, generator=generator(1)).to(**exact)  # (B, H, T, d) each
+ours, weights = attention(q, k, v, causal_mask(12, device=device))
 agrees("causal_attention", "torch.nn.functional.scaled_dot_product_attention", ours,
        F.scaled_dot_product_attention(q, k, v, is_causal=True), atol=1e-12)  # fmt: skip
 
 few_k, few_v = k[:, :2], v[:, :2]  # (B, 2, T, d): each serves four query heads
-ours, _ = attention(q, few_k, few_v, causal_mask(T, device=device))
+ours, _ = attention(q, few_k, few_v, causal_mask(12, device=device))
 agrees("grouped_queries", "torch.nn.functional.scaled_dot_product_attention", ours,
        F.scaled_dot_product_attention(q, few_k, few_v, is_causal=True, enable_gqa=True), atol=1e-12)  # fmt: skip
 
 # %% [markdown]
-# Put this into a decoder and each step reads its own past, which is what "self" and "causal" mean together. The layer
-# projects, splits $D$ into $H$ heads, attends, joins the heads and projects again. With PyTorch's weights copied in,
-# it does what `nn.MultiheadAttention` does.
+# In a decoder each step reads itself and its past. The layer around the function projects, cuts $D$ into $H$ heads,
+# attends, puts the heads side by side and projects once more:
 
 # %%
-D = 64
-layer = MultiHeadAttention(D, num_heads=4).to(**exact)
-reference = nn.MultiheadAttention(D, num_heads=4, batch_first=True).to(**exact)
+show(MultiHeadAttention.forward)
+
+# %%
+layer = MultiHeadAttention(64, num_heads=4).to(**exact)
+reference = nn.MultiheadAttention(64, num_heads=4, batch_first=True).to(**exact)
 with torch.no_grad():  # torch keeps Q, K and V stacked in one matrix
     layer.qkv.weight.copy_(reference.in_proj_weight)
     layer.qkv.bias.copy_(reference.in_proj_bias)
     layer.output.load_state_dict(reference.out_proj.state_dict())
 
-x = torch.randn(2, 10, D, generator=generator(2)).to(**exact)
+x = torch.randn(2, 10, 64, generator=generator(2)).to(**exact)
 allowed = causal_mask(10, device=device)
 theirs, _ = reference(x, x, x, attn_mask=~allowed)  # torch's mask says where one must NOT look
 ours = layer(x, mask=allowed)
 agrees("multi_head_attention", "torch.nn.MultiheadAttention", ours, theirs, atol=1e-12)
 
 # %% [markdown]
-# ## Without √d most queries stop learning, and a few learn far too fast
+# ## Without √d attention starts one-hot, and its gradients turn uneven
 #
-# Take $q$ and $k$ with independent entries of mean 0 and variance 1, which is roughly what a normalized input and a sane
-# initialization give. Each product $q_i k_i$ has mean $0$ and variance $1$, and $d$ independent ones add up:
+# Let the entries of $q$ and $k$ be independent, with mean 0 and variance 1: normalized inputs give that if the weights have
+# variance $1/D$. (PyTorch's defaults are smaller, which makes attention start softer.) Each product of two entries then has
+# mean 0 and variance 1, and $d$ independent ones add up:
 #
 # $$
-# \operatorname{Var}(q \cdot k) = \sum_{i=1}^{d} \operatorname{Var}(q_i k_i) = d .
+# \operatorname{Var}(q \cdot k) = \sum_{c=1}^{d} \operatorname{Var}\big(q^{(c)} k^{(c)}\big) = d .
 # $$
 #
-# So scores have a standard deviation of $\sqrt d$, and softmax of numbers that far apart puts nearly all weight on the
-# largest. Its Jacobian, $\partial w_i / \partial s_j = w_i(\delta_{ij} - w_j)$, is then close to zero everywhere.
-# {cite:t}`vaswani2017attention` give this as the reason for the scale. What reaches the query is that Jacobian *times the
-# keys*, and unscaled keys are large. Whether "gradients vanish" is the right summary is a thing to measure: draw
-# queries, push a random gradient back through attention, and look at the norm that arrives at each query.
+# So undivided scores have a standard deviation of $\sqrt d$, and softmax of numbers that far apart gives nearly all weight
+# to the largest. Its Jacobian, $\partial w_j / \partial s_l = w_j(\delta_{jl} - w_l)$ for one query, is close to zero unless two
+# keys nearly tie. {cite:t}`vaswani2017attention` suspected that this makes gradients extremely small. What reaches the query is
+# the Jacobian times the keys, of norm about $\sqrt d$, which the scale would have brought to 1. So measure it: random
+# queries, 32 random keys each, a random gradient pushed back through attention, and the norm that arrives at each query.
+# The third arm divides by $d$.
 
 # %%
-# Try: spread = 0.25. Scores then have a standard deviation of spread² √d, so that even the
-# unscaled softmax stays soft, and the thesis below fails: √d answers to the variance of the
-# entries, it is not a law of nature.
+# Try: spread = 0.5. Scores then have a standard deviation of spread² √d: at d = 64 it is 2
+# and no longer 8, and undivided attention is soft. The claims about what goes wrong without
+# √d fail one after the other, while the thesis holds: the scale answers to the width alone.
 spread = 1.0  # standard deviation of the entries of q and k
-widths = [4, 16, 64, 256, 1024]
-num_queries, num_keys = 400, 32
+widths, num_queries, num_keys = [4, 16, 64, 256, 1024], 400, 32
+powers = {"undivided": 0.0, "÷ √d": 0.5, "÷ d": 1.0}
 
 
-def experiment(d: int, scale: float | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Dot products (N, S), entropy of each query's weights (N,), norm of its gradient (N,)."""
+def experiment(d: int, power: float) -> dict[str, torch.Tensor]:
+    """Attention of N separate queries of width d, and the gradient that reaches each."""
     g = generator(d)
-    q, upstream = torch.randn(2, num_queries, 1, d, generator=g)  # N problems of one query each
+    q, upstream = torch.randn(2, num_queries, 1, d, generator=g)
     k, v = torch.randn(2, num_queries, num_keys, d, generator=g)
-    q, k = (spread * q).requires_grad_(), spread * k
+    q, k, v = (spread * q).requires_grad_(), spread * k, v / d**0.5
+    scale = None if power == 0.5 else d**-power  # None: attention's own
     output, weights = attention(q, k, v, scale=scale)  # weights: (N, 1, S)
     (gradient,) = torch.autograd.grad((output * upstream).sum(), q)
-    entropy = torch.special.entr(weights.detach()).sum(-1)
-    return (q.detach() @ k.mT)[:, 0], entropy[:, 0], gradient.norm(dim=-1)[:, 0]
+    gradient, weights = gradient.norm(dim=-1), weights.detach()
+    return {
+        "variance": (q.detach() @ k.mT).var(),
+        "sharpness": math.log(num_keys) - torch.special.entr(weights).sum(-1).mean(),  # nats
+        "one_hot": (weights.amax(dim=-1) > 0.5).double().mean(),  # share of queries
+        "gradient": gradient.mean(),
+        "quantiles": gradient.quantile(torch.tensor([0.05, 0.5, 0.95])),
+    }
 
 
-scaled = [experiment(d, scale=None) for d in widths]  # None: the usual 1/√d
-unscaled = [experiment(d, scale=1.0) for d in widths]
+runs = {name: [experiment(d, power) for d in widths] for name, power in powers.items()}
 
-
-def starved(gradient: torch.Tensor) -> float:
-    """Share of queries whose gradient is below 1 % of the mean."""
-    return (gradient < 0.01 * gradient.mean()).double().mean().item()
-
-
-# %% mystnb={"image": {"alt": "Two line charts against head width d, from 4 to 1024. Left: the entropy of attention weights stays near the uniform value with the scale and falls towards zero without it. Right: the share of queries whose gradient is below one percent of the mean is zero with the scale and rises to more than half without it."}} tags=["hide-input"]
-fig, (left, right) = plt.subplots(1, 2, figsize=(7.0, 3.0))
-for runs, label in ((scaled, "÷ √d"), (unscaled, "unscaled")):
-    left.plot(widths, [entropy.mean() for _, entropy, _ in runs], "o-", label=label)
-    right.plot(widths, [100 * starved(gradient) for _, _, gradient in runs], "o-", label=label)
-left.axhline(math.log(num_keys), color="#999999", linestyle=":", linewidth=1)
-left.text(4, math.log(num_keys) + 0.06, "uniform over all keys", fontsize=8, color="#666666")
-left.set(title="Unscaled attention goes one-hot", ylabel="mean entropy of weights (nats)")
-right.set(title="…and starves most queries", ylabel="queries below 1 % of mean gradient (%)")
-for ax, top in ((left, 3.9), (right, 75)):
-    ax.set(xscale="log", xlabel="width of a head, d", xlim=(3, 5000), ylim=(-0.04 * top, top))
+# %% mystnb={"image": {"alt": "Two charts against head width d, from 4 to 1024. Left: how far the entropy of the weights lies below uniform. Divided by root d it stays at about half a nat; undivided it rises towards the one-hot limit; divided by d it falls to zero. Right: the range of gradients over queries on a logarithmic axis. Divided by root d it is a narrow band; undivided the band widens over many powers of ten; divided by d it is narrow and sinks."}} tags=["hide-input"]
+fig, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.3))
+for name, arm in runs.items():
+    left.plot(widths, [run["sharpness"] for run in arm], "o-", label=name)
+    low, middle, high = torch.stack([run["quantiles"] for run in arm]).T
+    right.plot(widths, middle, "o-", label=name)
+    right.fill_between(widths, low, high, alpha=0.15)
+left.set(title="Only √d keeps attention equally sharp", ylabel="nats below uniform")
+right.set(title="…and gradients even", ylabel="gradient at a query, 5–95 %")
+right.set(yscale="log", ylim=(1e-6, 1e2))
+for ax in (left, right):
+    ax.set(xscale="log", xlabel=f"width of a head, d ({num_keys} random keys)", xlim=(3, 9000))
     ax.set_xticks(widths, widths)
-    ax.minorticks_off()
     label_lines(ax)
 plt.show()
 
 # %%
-ratios = [scores.var().item() / d for d, (scores, _, _) in zip(widths, scaled, strict=True)]
-claim("variance_is_d", "Var(q·k)/d: largest deviation from 1 over all widths",
-      max(abs(ratio - 1) for ratio in ratios), at_most=0.15)  # fmt: skip
-claim("scale_keeps_entropy", "with ÷ √d: change of entropy from d = 4 to d = 1024",
-      (scaled[0][1].mean() - scaled[-1][1].mean()).abs(), at_most=0.3, unit="nats")  # fmt: skip
-
-gradient, gradient_unscaled = scaled[-1][2], unscaled[-1][2]
-claim("scale_feeds_all_queries", "d = 1024: share of queries that only ÷ √d saves from starving",
-      starved(gradient_unscaled) - starved(gradient), at_least=0.3, thesis=True)  # fmt: skip
-claim("mean_gradient_grows", "d = 1024: mean gradient without ÷ √d over that with it",
-      gradient_unscaled.mean() / gradient.mean(), at_least=3, unit="×")  # fmt: skip
+sharpness = [run["sharpness"] for run in runs["÷ √d"]]
+claim("equally_sharp", "÷ √d: entropy below uniform, most at any width over least at any width",
+      max(sharpness) / min(sharpness), at_most=1.4, thesis=True)  # fmt: skip
+claim("variance_is_d", "Var(q·k) / (spread⁴ d) at the largest width",
+      runs["÷ √d"][-1]["variance"] / (spread**4 * widths[-1]), at_least=0.85, at_most=1.15)  # fmt: skip
+raw, scaled, tiny = (runs[name][widths.index(64)] for name in powers)
+claim("one_hot_without", "d = 64, undivided: share of queries with over half their weight on one key",
+      raw["one_hot"], at_least=0.6)  # fmt: skip
+claim("uneven_without", "d = 64: 95 % over 5 % quantile of gradients, undivided over ÷ √d",
+      raw["quantiles"][2] / raw["quantiles"][0] / (scaled["quantiles"][2] / scaled["quantiles"][0]),
+      at_least=100, unit="×")  # fmt: skip
+claim("mean_gradient_grows", "d = 64: mean gradient undivided over that with ÷ √d",
+      raw["gradient"] / scaled["gradient"], at_least=2, unit="×")  # fmt: skip
+claim("too_little_with_d", "d = 64: mean gradient with ÷ d over that with ÷ √d",
+      tiny["gradient"] / scaled["gradient"], at_most=0.3, unit="×")  # fmt: skip
 
 # %% [markdown]
-# The left panel is the textbook story. The right one and the last claim add what it leaves out: the *average* gradient
-# does not vanish, it grows several-fold, because the few queries whose two best keys happen to be close still have a
-# Jacobian, and behind it stand unscaled keys. Training then hears nothing from most positions and far too much from
-# some. With the scale, all queries of a layer are heard at about the same volume.
+# "Gradients vanish" is half of it. Undivided, they vanish for some queries, and the mean still *rises* several-fold:
+# where two of the best keys nearly tie there is a Jacobian, and behind it stand long keys. The share of queries that
+# starve grows with the width and falls with the number of keys. What √d buys is evenness, and the same start at each width.
 #
 # ## A set goes in, a set comes out
 #
-# Nothing in the formula knows where a token stands. If $P$ permutes rows, then
-# $\mathrm{attention}(PX) = P\,\mathrm{attention}(X)$: the layer is *permutation-equivariant*. The causal mask refers to
-# positions and breaks the symmetry, which is why a decoder without position encodings is not completely order-blind.
+# No position appears in the formula. Let $P$ permute the rows of $X$. Then
+# $\mathrm{softmax}(PQK^\top P^\top)\,PV = P\,\mathrm{softmax}(QK^\top)\,P^\top PV$, so outputs move with their tokens: the layer is
+# *permutation-equivariant*. A causal mask breaks that, but less than one might think: the last position sees everything,
+# and one causal layer gives it the same output in whatever order the past came. With a second layer it notices, because
+# the past positions saw different prefixes.
 
 # %%
 g = generator(3)
 x = torch.randn(1, 10, 16, generator=g, dtype=torch.float64)
 w_q, w_k, w_v = torch.randn(3, 16, 16, generator=g, dtype=torch.float64) / 4
-shuffle = torch.randperm(10, generator=g)
+past = torch.cat([torch.randperm(9, generator=g), torch.tensor([9])])  # the last token stays
 
 
-def equivariance_error(mask: torch.Tensor | None) -> float:
-    """Largest difference between shuffling before and shuffling after attention."""
-    before, _ = attention(x[:, shuffle] @ w_q, x[:, shuffle] @ w_k, x[:, shuffle] @ w_v, mask)
-    after, _ = attention(x @ w_q, x @ w_k, x @ w_v, mask)
-    return (before - after[:, shuffle]).abs().max().item()
+def differences(depth: int, mask: torch.Tensor | None) -> torch.Tensor:
+    """Between shuffling the past before and after `depth` layers, for each position: (T,)."""
+    before, after = x[:, past], x
+    for _ in range(depth):
+        before, after = (attention(h @ w_q, h @ w_k, h @ w_v, mask)[0] for h in (before, after))
+    return (before - after[:, past]).abs().amax(dim=-1)[0]
 
 
-claim("a_set_function", "no mask: shuffled before against shuffled after, difference",
-      equivariance_error(None), at_most=1e-12)  # fmt: skip
-claim("mask_sees_order", "causal mask: shuffled before against shuffled after, difference",
-      equivariance_error(causal_mask(10)), above=0.1)  # fmt: skip
+claim("a_set_function", "two layers, no mask: past shuffled before or after, largest difference",
+      differences(2, None).max(), at_most=1e-12)  # fmt: skip
+claim("one_causal_layer", "one causal layer: past shuffled, difference at the last position",
+      differences(1, causal_mask(10))[-1], at_most=1e-12)  # fmt: skip
+claim("two_causal_layers", "two causal layers: past shuffled, difference at the last position",
+      differences(2, causal_mask(10))[-1], above=0.2)  # fmt: skip
 
 # %% [markdown]
 # ## Two layers, set by hand, copy what came next the last time
 #
 # Trained language models contain heads that continue "… A B … A" with "B" {cite:p}`olsson2022context`. A query at the
-# second A would have to find the position that comes *after* an A, but a key computed from B's own position does
-# not say what stood before B. So two layers must cooperate: the first writes each token's predecessor into its position,
-# the second looks for positions whose predecessor is the current token. Nothing below is trained.
+# second A would have to find the position that comes *after* an A, but a key computed from B's own position does not say
+# what stood before B; a small one-layer Transformer cannot do this {cite:p}`sanford2024one`. Two layers can. The first
+# writes each token's predecessor into its position, the second looks for positions whose predecessor is the current
+# token. Each position holds four slots, this token | its position | the token before | the prediction, and every
+# matrix below is a selection of slots. Nothing is trained.
 
 # %%
 show(induction_head)
 
 # %%
-num_tokens, length = 51, 20
 g = generator(4)
-half = 1 + torch.stack([torch.randperm(num_tokens - 1, generator=g) for _ in range(50)])
-half = half[:, :length]  # 50 sequences of distinct tokens
-ids = F.pad(torch.cat([half, half], dim=1), (1, 0))  # (50, 41), token 0 in front
+half = 1 + torch.stack([torch.randperm(50, generator=g)[:20] for _ in range(50)])
+# Twenty distinct tokens, said twice, with token 0 in front: (50, 41).
+ids = F.pad(torch.cat([half, half], dim=1), (1, 0))
 
 
-def copy_accuracy(*ablate: int) -> float:
+def copy_accuracy(*ablate: int) -> torch.Tensor:
     """Share of right next tokens from the first repeated token on, with some layers left out."""
-    logits, _ = induction_head(ids, num_tokens, ablate=ablate)
-    right = logits[:, length + 1 : -1].argmax(-1) == ids[:, length + 2 :]
-    return right.double().mean().item()
+    logits, _ = induction_head(ids, 51, ablate=ablate)
+    return (logits[:, 21:-1].argmax(dim=-1) == ids[:, 22:]).double().mean()
 
 
 claim("induction_copies", "induction head: accuracy on a sequence seen once before",
       copy_accuracy(), at_least=0.99)  # fmt: skip
 claim("layer_1_needed", "induction without layer 1: accuracy", copy_accuracy(1), at_most=0.1)
-claim("layer_2_needed", "induction without layer 2: accuracy", copy_accuracy(2), at_most=0.1)
 
 # %% [markdown]
-# Look inside. In layer 1 every token points one step back. In layer 2 the second "cat" points at the first "sat": the
-# token after its own earlier occurrence. First occurrences find no match, and spread their attention evenly.
+# Without layer 1 no key matches, attention is spread over the whole past, and what has been seen twice outvotes the right
+# answer. Look inside: in layer 1 every token but the first points one step back. Choose layer 2, and the second "cat"
+# points at the first "sat", the token after its earlier occurrence. First occurrences match nothing and spread evenly.
 
 # %%
 tokens = ["<s>", *("the", "cat", "sat", "on", "a", "mat") * 2]
-vocabulary = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
-sentence = torch.tensor([[vocabulary[token] for token in tokens]])  # (1, 13)
-_, maps = induction_head(sentence, len(vocabulary))
-attention_explorer(
-    maps, tokens, title="One back, then the match", alt="Two layers read a repeated sentence"
-)
+_, maps = induction_head(torch.tensor([[0, *[1, 2, 3, 4, 5, 6] * 2]]), 7)
+attention_explorer(maps, tokens, title="Induction by hand", alt="Repeats point past their twin")
 
 # %% [markdown]
 # ## The T × T matrix never has to exist
 #
-# Softmax needs the row's maximum and sum before it can normalize, which seems to call for the whole row. It does not. Keep
-# for each query a running maximum $m$, a running sum $\ell$ and an unnormalized output $a$. When a tile of keys with scores
-# $s$ arrives, let $m' = \max(m, \max_j s_j)$ and rescale what is there {cite:p}`milakov2018online`:
+# Softmax needs a row's maximum and sum before it can normalize, which seems to call for the whole row. It does not. Keep for
+# each query a running maximum $\mu = -\infty$, a running sum $\ell = 0$ and an unnormalized output $a = 0$. When a tile of keys
+# with scores $s_j$ arrives, let $\mu' = \max(\mu, \max_j s_j)$ and rescale what is there {cite:p}`milakov2018online`:
 #
 # $$
-# \ell' = e^{m - m'}\,\ell + \sum_{j} e^{s_j - m'}, \qquad
-# a' = e^{m - m'}\,a + \sum_{j} e^{s_j - m'}\, v_j, \qquad
+# \ell' = e^{\mu - \mu'}\,\ell + \sum_{j} e^{s_j - \mu'}, \qquad
+# a' = e^{\mu - \mu'}\,a + \sum_{j} e^{s_j - \mu'}\, v_j, \qquad
 # o = a/\ell \text{ at the end.}
 # $$
 #
-# FlashAttention is this recurrence with tiles that fit into on-chip memory {cite:p}`dao2022flashattention`: the same
-# number up to rounding, the same order $T^2$ of multiplications, but extra memory that grows with $T$ only.
+# Numerator and denominator carry the same factor $e^{-\mu}$, so the quotient is the same for any $\mu$; the maximum is there
+# only to prevent overflow. That is why the result is exact. FlashAttention is this recurrence with tiles that fit into
+# on-chip memory {cite:p}`dao2022flashattention`. In training, plain autograd would keep every tile for the backward pass;
+# FlashAttention stores only $o$, $\mu$ and $\ell$ and computes the scores a second time.
 
 # %%
 show(tiled_attention)
@@ -315,49 +328,46 @@ with LargestTensor() as tiled:
     ours = tiled_attention(q, k, v, block=32)
 agrees("tiled_attention", "torch.nn.functional.scaled_dot_product_attention", ours,
        F.scaled_dot_product_attention(q, k, v), atol=1e-12)  # fmt: skip
-claim("no_square_matrix", "largest tensor at T = 512: whole matrix over tiles of 32 keys",
+claim("no_square_matrix", "forward pass, T = 512: largest tensor, whole matrix over tiles of 32",
       full.elements / tiled.elements, at_least=8, unit="×")  # fmt: skip
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
 #
-# **"Self-attention learns a weight for each position."** Ask: *which parameter holds the weight of position 7?* None does;
-# the weights are computed anew from each input. A layer that scores positions with a `Dense(1)` and takes a softmax over
-# that axis of length one gives every position the weight 1, whatever it has learned:
-
-# %%
-scores = nn.Linear(128, 1)(torch.randn(1, 5, 128, generator=generator(6)))  # (1, 5, 1)
-print("softmax over the last axis:", torch.tanh(scores).softmax(dim=-1).flatten().tolist())
-
-# %% [markdown] tags=["errors"]
-# **"Without the scale, gradients vanish."** Ask: *all of them?* For most queries, yes; for the rest they explode, and the
-# mean rises (see the claims above). The scale does not make gradients larger. It makes them even.
+# **"Self-attention learns a weight for each position."** Ask: *which parameter holds the weight of position 7?* None. What is
+# learned are the three projections; the weights are computed anew from each input, for each query.
 #
-# **"Attention handles long-range dependencies, because it sees every position."** Ask: *so what does it make of "dog bites
-# man" shuffled?* Without position information, the same bag of outputs. Reach is not order; that comes from
-# positional encodings.
+# **"Without the scale, gradients vanish."** Ask: *all of them?* For some queries they do, for others they grow, and the mean
+# rises. The scale makes them even, and independent of the width.
 #
-# **"To mask, multiply the weights by zero."** Ask: *what do the rows sum to?* Less than one, and the future tokens already
-# sit in the denominator, so they still shape every visible weight. Mask the scores, before the softmax.
+# **"Self-attention knows word order, because it sees every position."** Ask: *what does it make of "dog bites man" shuffled?*
+# Unmasked and without positions, the same outputs, shuffled. It reaches every position directly, which is its strength, but
+# reach is not order.
+#
+# **"To mask, multiply the weights by zero."** Ask: *what do the rows sum to?* Less than one, with the future still in the
+# denominator. "Then renormalize" is right on paper and 0/0 in floating point where the future had all the weight. Mask
+# the scores, before the softmax.
 
 # %% [markdown] tags=["followups"]
 # ## Follow-ups
 #
 # :::{dropdown} Is FlashAttention an approximation?
-# No. It computes the same softmax through a running maximum and sum, so it differs by rounding only. It saves traffic
-# between on-chip and off-chip memory, not arithmetic: the multiplications stay quadratic in length.
+# No. It computes the same softmax through a running maximum and sum and differs by rounding only. It saves traffic
+# between on-chip and off-chip memory, not arithmetic: the multiplications stay quadratic in length, and the backward
+# pass even repeats some.
 # :::
 #
 # :::{dropdown} What do MQA, GQA and MLA change?
 # How much has to be cached for each token. Multi-query attention shares one key–value head among all query heads,
-# grouped-query attention one per group {cite:p}`ainslie2023gqa`, and multi-head latent attention caches a
-# low-rank vector from which keys and values are rebuilt {cite:p}`deepseek2024v2`. Score arithmetic stays about the same.
+# grouped-query attention one per group {cite:p}`ainslie2023gqa`; both leave score arithmetic as it was. Multi-head latent
+# attention caches a low-rank vector, from which keys and values follow, and spends more arithmetic in that latent space
+# to read less memory {cite:p}`deepseek2024v2`.
 # :::
 #
 # :::{dropdown} Why 1/√d and not 1/d?
-# Because random q and k give a dot product of size √d. Once training has aligned them, their product can grow like d,
-# and for that regime 1/d is the right scale; μP uses it so that hyper-parameters carry over from narrow to wide models
-# {cite:p}`yang2022tensor`.
+# At initialization 1/d leaves scores of size 1/√d: attention starts uniform and queries get almost no gradient, as the
+# third arm shows. Once training has aligned queries with keys their product can grow like d, and for that regime 1/d is
+# the right order; μP uses it so that hyper-parameters carry over from narrow to wide models {cite:p}`yang2022tensor`.
 # :::
 #
 # :::{dropdown} A row is masked completely. What comes out?
@@ -366,8 +376,9 @@ print("softmax over the last axis:", torch.tanh(scores).softmax(dim=-1).flatten(
 # :::
 #
 # :::{dropdown} What does QK-norm buy when there is a scale already?
-# The scale assumes unit variance, which training does not preserve. Normalizing queries and keys, with a learned
-# factor in place of the fixed scale, bounds the scores for good {cite:p}`henry2020query`.
+# The scale assumes unit variance, which training does not preserve. Normalizing queries and keys, with a learned factor
+# in place of the fixed scale, bounds every score by that factor {cite:p}`henry2020query`. Many current models apply
+# RMSNorm with a gain to q and k instead and keep the 1/√d.
 # :::
 #
 # :::{dropdown} Why do models park attention on the first token?
@@ -376,9 +387,19 @@ print("softmax over the last axis:", torch.tanh(scores).softmax(dim=-1).flatten(
 # does not {cite:p}`xiao2024efficient`.
 # :::
 #
-# :::{dropdown} Why several heads instead of one wide head?
-# One softmax gives one pattern. $H$ heads give $H$ patterns for the same number of multiplications, and the price is that
-# each score matrix has rank at most $D/H$.
+# :::{dropdown} Write the backward pass of the softmax.
+# With $W$ the weights of a row and $G$ the gradient that arrives at them: $\mathrm dS = W \circ (G - \sum_l W_l G_l)$. Only the
+# weights are needed, not the scores, and a one-hot row gets zero.
+# :::
+#
+# :::{dropdown} At what length does attention dominate the cost?
+# Per layer the four projections take $4TD^2$ multiply-adds, scores and weighted sum $2T^2D$. They are equal at $T = 2D$, and
+# the MLP, usually $8TD^2$, moves the point at which attention is half of all to $T = 6D$.
+# :::
+#
+# :::{dropdown} Adam rescales gradients anyway. Why care about √d?
+# Adam rescales each parameter, not each query. $W_Q$ is shared by all of them, so its step is set by the few queries
+# that shout, and the forward pass is still one-hot.
 # :::
 
 # %% [markdown] tags=["exercise"]
@@ -449,6 +470,7 @@ check("multi_head_attention", multi_head_attention)
 # ## References
 #
 # - {cite:t}`vaswani2017attention`: scaled dot-product and multi-head attention; the footnote with the variance argument.
-# - {cite:t}`olsson2022context`: induction heads, in trained models.
+# - {cite:t}`olsson2022context`: induction heads, in trained models. {cite:t}`sanford2024one`: why one layer is not enough.
 # - {cite:t}`milakov2018online`: the one-pass softmax. {cite:t}`dao2022flashattention`: what it does for attention.
-# - {cite:t}`ainslie2023gqa`: grouped queries. {cite:t}`henry2020query`: QK-norm. {cite:t}`xiao2024efficient`: sinks.
+# - {cite:t}`ainslie2023gqa`: grouped queries. {cite:t}`deepseek2024v2`: latent attention. {cite:t}`henry2020query`: QK-norm.
+#   {cite:t}`xiao2024efficient`: sinks. {cite:t}`yang2022tensor`: μP and 1/d.

@@ -1,19 +1,22 @@
-"""Forget the scale: scores reach the softmax undivided, as in `attention(..., scale=1.0)`."""
+"""Divide by d instead of √d, the other scale that candidates write: no width then starts like the next."""
 
 import functools
+from typing import Any
 
 from pytest import MonkeyPatch
 
 from lmprep.architectures import attention as module
 
-THESIS = "scale_feeds_all_queries"
+THESIS = "equally_sharp"
 
 
 def sabotage(patch: MonkeyPatch) -> None:
-    scaled = module.attention
+    attention = module.attention
 
-    @functools.wraps(scaled)
-    def unscaled(*args, **kwargs):
-        return scaled(*args, **kwargs | {"scale": 1.0})
+    @functools.wraps(attention)
+    def divided_by_d(q: Any, *args: Any, **options: Any) -> Any:
+        if options.get("scale") is None:
+            options["scale"] = 1 / q.size(-1)
+        return attention(q, *args, **options)
 
-    patch.setattr(module, "attention", unscaled)
+    patch.setattr(module, "attention", divided_by_d)

@@ -53,14 +53,15 @@ def attention(
     if mask is None:
         weights = scores.softmax(dim=-1)
     else:
-        sees = mask.any(dim=-1, keepdim=True)  # a row of −inf alone has no softmax: it is masked afterwards
+        # A row of −inf alone has no softmax, so it is left as it is and zeroed afterwards.
+        sees = mask.any(dim=-1, keepdim=True)
         scores = scores.masked_fill(~mask & sees, -torch.inf)
         weights = scores.softmax(dim=-1).masked_fill(~sees, 0.0)
     return weights @ v, weights
 
 
 def causal_mask(T: int, S: int | None = None, *, device: torch.device | str | None = None) -> Tensor:
-    """(T, S) boolean mask: query i sees keys ≤ i + S − T, so that the last query sees the last key.
+    """(T, S) boolean mask: query i sees keys ≤ i + S − T, the last query all of them.
 
     With S > T the first S − T keys are the past, as with a cache. S is T when None. torch's `is_causal=True`
     means the same only where S = T: it aligns the first query with the first key.
@@ -78,7 +79,8 @@ def tiled_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None,
     """The output of `attention`, exactly, from one tile of `block` keys at a time.
 
     Keeps a running maximum and a running sum of each row's softmax, and rescales what it has whenever the
-    maximum rises: at no time are more than (B, H, T, block) scores stored.
+    maximum rises: without gradients, at no time are more than (B, H, T, block) scores stored. Autograd, where
+    it records, keeps every tile; FlashAttention's kernels compute them a second time instead.
 
     Args:
         q, k, v, mask: as for `attention`.
@@ -108,13 +110,14 @@ def tiled_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None,
             scores = scores.masked_fill(~mask[..., tile], -torch.inf)
         # The result does not depend on the maximum, so no gradient flows through it.
         rise = torch.maximum(largest, scores.detach().amax(dim=-1, keepdim=True))
-        shift = rise.masked_fill(rise == -torch.inf, 0.0)  # −inf − (−inf), where nothing was seen yet, is NaN
+        # Where nothing was seen yet, −inf − (−inf) would be NaN.
+        shift = rise.masked_fill(rise == -torch.inf, 0.0)
         rescale = (largest - shift).exp()
         exponentials = (scores - shift).exp()
         total = rescale * total + exponentials.sum(dim=-1, keepdim=True)
         output = rescale * output + exponentials @ values
         largest = rise
-    # The largest score alone adds exp(0) = 1, so the sum is below 1 only for a query that saw nothing.
+    # The largest score alone adds exp(0) = 1: the sum is below 1 only for a query that saw nothing.
     return output / total.clamp_min(1.0)
 
 
@@ -210,7 +213,7 @@ class MultiHeadAttention(nn.Module):
 def induction_head(
     ids: Tensor, vocab_size: int, *, ablate: Collection[int] = (), sharpness: float = 50.0
 ) -> tuple[Tensor, Tensor]:
-    """Continue a repeated sequence by a two-layer Transformer of attention alone, its weights set by hand.
+    """Continue a repeated sequence by two layers of attention alone, their weights set by hand.
 
     The residual stream has four slots: this token | this position | the token before | the prediction. Layer
     1 attends from position t to t − 1 and copies that token into the third slot. Layer 2 attends from a token
