@@ -39,6 +39,8 @@ _STYLE: Any = {
     "lines.markersize": 5,
     "xtick.labelsize": 9,
     "ytick.labelsize": 9,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
     "image.cmap": "Blues",
     "font.family": ["DejaVu Sans"],
 }
