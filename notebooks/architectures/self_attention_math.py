@@ -93,7 +93,10 @@ device = setup()
 # three parts through three matrices of shape $(D, d)$:
 #
 # $$
-# q_i = W_Q^\top x_i, \quad k_j = W_K^\top x_j, \quad v_j = W_V^\top x_j, \qquad
+# q_i = W_Q^\top x_i, \quad k_j = W_K^\top x_j, \quad v_j = W_V^\top x_j ;
+# $$
+#
+# $$
 # s_{ij} = \frac{q_i \cdot k_j}{\sqrt d}, \quad
 # w_{ij} = \frac{m_{ij}\, e^{s_{ij}}}{\sum_{l} m_{il}\, e^{s_{il}}}, \quad
 # o_i = \sum_j w_{ij}\, v_j .
