@@ -397,7 +397,7 @@ claim("no_square_matrix", "forward pass, T = 512: largest tensor, whole matrix o
 #
 # :::{dropdown} At what length does attention dominate the cost?
 # Per layer the four projections take $4TD^2$ multiply-adds, scores and weighted sum $2T^2D$. They are equal at $T = 2D$, and
-# the MLP, usually $8TD^2$, moves the point at which attention is half of all to $T = 6D$.
+# the MLP, usually $8TD^2$, moves the point at which these two are half of everything to $T = 6D$.
 # :::
 #
 # :::{dropdown} Adam rescales gradients anyway. Why care about √d?
