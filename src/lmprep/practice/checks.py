@@ -246,7 +246,7 @@ def dtype_name(dtype: Any) -> str:
 def _compact_array(value: Any) -> str:
     shape, dtype = tuple(value.shape), dtype_name(value.dtype)
     array = as_array(value)
-    if array.size <= _SHOWN:
+    if array.size <= _SHOWN and (array.size or array.ndim < 2):  # of an empty table the shape says more
         if dtype == "bool" or "int" in dtype:
             return f"{array.astype(bool if dtype == 'bool' else int).tolist()}"
         suffix = "" if dtype == "float32" else f" ({dtype})"

@@ -13,10 +13,12 @@ from lmprep.practice.task import Candidate, Task
 STATEMENT = r"""
 Write multi-head self-attention with given weights, `multi_head_attention(x, w_q, w_k, w_v, w_o, num_heads,
 mask=None)`. Each weight has the layout of `nn.Linear`, (out, in), and no bias: a projection is `x @ w.T`.
-Of the projected width $D$, head $h$ takes the columns $hD/H$ to $(h+1)D/H$; the scores of a head are
-divided by the root of its own width $D/H$; the heads' outputs stand side by side in the same order before
-`w_o`. The mask is boolean, True = may attend, and broadcasts to (B, H, T, T) with the queries on the third
-axis; without one every position attends to all. A query that may attend to nothing gets output 0, not NaN.
+Of the projected width $D$, head $h$ takes the columns $hd$ to $(h+1)d$, where $d = D/H$; its scores are
+divided by $\sqrt d$; the heads' outputs stand side by side in the same order before `w_o`. The mask is
+boolean, True = may attend, and broadcasts to (B, H, T, T) with the queries on the third axis; without one
+every position attends to all. Where a query may attend to nothing in a head, that head's output is 0, not
+NaN. Scores of any size neither overflow nor lift the mask, float64 keeps full precision, the batch may be
+empty, and finite gradients flow to `x` and every weight, masked queries or not.
 """
 
 STARTER = '''
@@ -50,8 +52,8 @@ HINTS = (
     "features.",
     "Project three times, split each into heads (B, H, T, D/H), score with the root of D/H, put minus "
     "infinity where the mask is False, and take the softmax over the keys. A row of minus infinity alone "
-    "becomes NaN there: replace it by 0. Apply the weights, bring the heads back next to the features, "
-    "merge, and project with the last weight.",
+    "becomes NaN there: replace it by 0 at once. Apply the weights, bring the heads back next to the "
+    "features, merge, and project with the last weight.",
 )
 
 
@@ -64,15 +66,13 @@ def multi_head_attention(
     num_heads: int,
     mask: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    B, T, D = x.shape
-    q, k, v = (
-        (x @ w.T).reshape(B, T, num_heads, -1).transpose(1, 2) for w in (w_q, w_k, w_v)
-    )  # (B, H, T, D / H)
-    scores = q @ k.mT / (D / num_heads) ** 0.5  # (B, H, T, T)
+    projected = (x @ w.T for w in (w_q, w_k, w_v))
+    q, k, v = (p.unflatten(-1, (num_heads, -1)).transpose(1, 2) for p in projected)
+    scores = q @ k.mT / q.size(-1) ** 0.5  # (B, H, T, T), from q and k of (B, H, T, d)
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf)
     weights = scores.softmax(dim=-1).nan_to_num(0.0)  # a row of −inf alone has no softmax
-    return (weights @ v).transpose(1, 2).reshape(B, T, D) @ w_o.T
+    return (weights @ v).transpose(1, 2).flatten(2) @ w_o.T
 
 
 # What the checks compare with.
@@ -100,12 +100,25 @@ def by_module(
     return out
 
 
-def compare(
-    candidate: Candidate, given: dict[str, Any], cause: str, *, tolerance: float | None = None
-) -> None:
+def with_blind_heads(given: dict[str, Any], blind: list[int]) -> tuple[Tensor, Tensor]:
+    """A mask that hides all from the last query of the last sequence in the heads `blind`, and what comes.
+
+    The latter from nn.MultiheadAttention without a mask: these heads' columns of w_o are 0 for this query.
+    """
+    (B, T, D), H = given["x"].shape, given["num_heads"]
+    mask, kept, last = torch.ones(B, H, T, T), torch.ones(H), torch.zeros(B, T, 1)
+    mask[-1, blind, -1] = kept[blind] = 0
+    last[-1, -1] = 1
+    columns = kept.repeat_interleave(D // H).to(given["w_o"].dtype)
+    rest = by_module(**given | {"w_o": given["w_o"] * columns})
+    return mask.bool(), torch.where(last.bool(), rest, by_module(**given))
+
+
+def compare(candidate: Candidate, given: dict[str, Any], cause: str, want: Tensor | None = None) -> None:
+    """Compare the output with `want`, nn.MultiheadAttention's when None."""
     call = Call(candidate, **given)
     out = call.returns(given["x"].dtype, out=given["x"].shape)
-    call.same("out", out, by_module(**given), cause=cause, tolerance=tolerance)
+    call.same("out", out, by_module(**given) if want is None else want, cause=cause)
 
 
 def masks(rng: Rng, B: int, T: int, H: int) -> list[Tensor]:
@@ -113,7 +126,7 @@ def masks(rng: Rng, B: int, T: int, H: int) -> list[Tensor]:
     causal = torch.ones(T, T, dtype=torch.bool).tril()
     padding = torch.arange(T) < torch.from_numpy(rng.integers(1, T + 1, size=(B, 1, 1, 1)))
     drawn = torch.from_numpy(rng.random((B, H, T, T)) < 0.5) | torch.eye(T, dtype=torch.bool)
-    return [causal, padding, drawn[:, :1], drawn]
+    return [causal, padding, drawn[:, :1], drawn[0], drawn]
 
 
 # Checks.
@@ -129,7 +142,10 @@ def shape(candidate: Candidate, rng: Rng) -> None:
 def one_head(candidate: Candidate, rng: Rng) -> None:
     """With one head it agrees with nn.MultiheadAttention."""
     for B, T, D in ((1, 1, 1), (1, 1, 2), (1, 2, 2), (2, 3, 4)):
-        cause = "`x @ w` for `x @ w.T`, a weight used twice or not at all, or a scale other than 1/√D"
+        cause = (
+            "`x @ w` for `x @ w.T`, a weight left out or in another's place, a scale other than 1/√d, a "
+            "softmax over another axis than the keys', or a mask or dropout that nobody asked for"
+        )
         compare(candidate, inputs(rng, B, T, D, 1), cause)
 
 
@@ -149,45 +165,52 @@ def positions(candidate: Candidate, rng: Rng) -> None:
 def heads(candidate: Candidate, rng: Rng) -> None:
     """With several heads it agrees with nn.MultiheadAttention."""
     for sizes in SIZES:
-        cause = (
-            "scores divided by √D and not by the root of the head's width, or heads that take other columns"
-        )
+        cause = "scores divided by √D and not by √d, d the head's width, or heads that take other columns"
         compare(candidate, inputs(rng, *sizes), cause)
 
 
 def masked(candidate: Candidate, rng: Rng) -> None:
     """A boolean mask of any broadcastable shape is obeyed, True = may attend."""
+    plain = (
+        "the mask's sense turned around, its queries and keys exchanged, or a mask used as a number and not "
+        "for choosing scores"
+    )
+    layout = (
+        "one sequence's or one head's mask used for all, or axes lined up otherwise than from the right: "
+        "(H, T, T) is a mask for each head"
+    )
     for B, T, D, H in ((1, 2, 2, 1), (2, 2, 2, 2), (3, 5, 12, 4)):
         for mask in masks(rng, B, T, H):
-            cause = "the mask's sense turned around, or a mask used as a number and not for choosing scores"
-            compare(candidate, inputs(rng, B, T, D, H, mask), cause)
+            compare(candidate, inputs(rng, B, T, D, H, mask), plain if mask.ndim == 2 else layout)
 
 
 def masked_rows(candidate: Candidate, rng: Rng) -> None:
-    """A query that may attend to nothing gets output 0."""
-    for B, T, D, H in ((1, 1, 2, 1), (2, 3, 4, 2)):
-        mask = torch.ones(B, 1, T, T, dtype=torch.bool)
-        mask[-1, :, -1] = False
-        given = inputs(rng, B, T, D, H, mask)
-        call = Call(candidate, **given)
-        out = call.returns(torch.float32, out=(B, T, D))
-        cause = (
-            "a softmax over −inf alone, which is NaN, or over equal large negative numbers, which is uniform"
-        )
-        call.same("out[-1, -1]", out[-1, -1], torch.zeros(D), cause=cause)
-        seeing = mask.any(-1)[:, 0]
-        unmasked = by_module(**given | {"mask": None})
-        call.same("out of the other queries", out[seeing], unmasked[seeing], cause=cause)
+    """Where a query may attend to nothing in a head, that head's output is 0."""
+    every = "a softmax over −inf alone, which is NaN, or over equal large negative numbers, which is uniform"
+    some = (
+        "NaN replaced after the heads are joined, when one head's NaN is in all of the query's output, or 0 "
+        "for the query in every head"
+    )
+    for (B, T, D, H), blind, cause in (
+        ((1, 1, 2, 1), [0], every),
+        ((2, 3, 4, 2), [0, 1], every),
+        ((1, 1, 2, 2), [0], some),
+        ((2, 3, 12, 3), [1], some),
+    ):
+        given = inputs(rng, B, T, D, H)
+        mask, want = with_blind_heads(given, blind)
+        compare(candidate, given | {"mask": mask}, cause, want)
 
 
 def large_scores(candidate: Candidate, rng: Rng) -> None:
     """Scores of any size neither overflow nor lift the mask."""
     for B, T, D, H in ((1, 2, 2, 1), (2, 5, 8, 2)):
         given = inputs(rng, B, T, D, H, torch.ones(T, T, dtype=torch.bool).tril(), torch.float64)
-        cause = "exp without subtracting the maximum, or a finite mask such as −1e4"
-        # Scores of some hundred thousand keep ten digits in float64: enough for 1e-7.
-        large = given | {"w_q": 1e3 * given["w_q"], "w_k": 1e2 * given["w_k"]}
-        compare(candidate, large, cause, tolerance=1e-7)
+        cause = "exp without subtracting the maximum, or a finite mask such as −1e9"
+        # Each query's score with itself is far below 0, and so below a finite mask. One key takes all: its
+        # lead over the next is far above the scores' rounding.
+        large = given | {"w_q": 1e60 * given["w_q"], "w_k": -1e60 * given["w_q"]}
+        compare(candidate, large, cause)
 
 
 def dtypes(candidate: Candidate, rng: Rng) -> None:
@@ -195,24 +218,40 @@ def dtypes(candidate: Candidate, rng: Rng) -> None:
     for dtype in (torch.float64, torch.bfloat16):
         for B, T, D, H in SIZES[:4]:
             given = inputs(rng, B, T, D, H, masks(rng, B, T, H)[0], dtype)
-            compare(candidate, given, "a mask or constant made in float32")
+            compare(candidate, given, "a softmax, mask or constant in float32")
 
 
 def gradients(candidate: Candidate, rng: Rng) -> None:
-    """Gradients flow to x and to every weight."""
-    for sizes in SIZES[2:4]:
+    """Finite gradients flow to x and to every weight, also where a query may attend to nothing."""
+    cut = "a part that is cut off from autograd"
+    nan = (
+        "NaN mended only on the way forward: backward it comes again as 0 · NaN, through a −inf that was "
+        "added or through the values"
+    )
+    for sizes, blind, cause in (
+        (SIZES[2], [], cut),
+        (SIZES[3], [], cut),
+        (SIZES[2], [0], nan),
+        (SIZES[3], [0, 1], nan),
+    ):
         given = inputs(rng, *sizes, dtype=torch.float64)
         ours, theirs = ({name: leaf(value) for name, value in given.items()} for _ in range(2))
         factor = normal(rng, *given["x"].shape, dtype=torch.float64)
-        (by_module(**theirs) * factor).sum().backward()
-        call = Call(candidate, **ours)
+        mask, want = with_blind_heads(theirs, blind)
+        (want * factor).sum().backward()
+        call = Call(candidate, **ours | {"mask": mask if blind else None})
         out = call.returns(torch.float64, out=given["x"].shape)
         for name, found in call.gradients(out=out * factor).items():
-            call.same(f"gradient of {name}", found, theirs[name].grad, cause="a part cut off from autograd")
+            call.same(f"gradient of {name}", found, theirs[name].grad, cause=cause)
 
 
 def leaf(value: Any) -> Any:
     return value.clone().requires_grad_() if isinstance(value, Tensor) else value
+
+
+def empty_batch(candidate: Candidate, rng: Rng) -> None:
+    """Takes an empty batch."""
+    Call(candidate, **inputs(rng, 0, 3, 4, 2)).returns(torch.float32, out=(0, 3, 4))
 
 
 def memory(candidate: Candidate, rng: Rng) -> None:
@@ -264,7 +303,7 @@ def by_einsum(
     q, k, v = (torch.einsum("btc,hdc->bhtd", x, w.unflatten(0, (num_heads, -1))) for w in (w_q, w_k, w_v))
     scores = torch.einsum("bhtd,bhsd->bhts", q * q.size(-1) ** -0.5, k)
     if mask is not None:
-        scores = scores + torch.zeros_like(scores).masked_fill(~mask, float("-inf"))
+        scores = scores.masked_fill(~mask, float("-inf"))
     weights = torch.nan_to_num(F.softmax(scores, dim=-1))
     return torch.einsum("bhts,bhsd,ohd->bto", weights, v, w_o.unflatten(1, (num_heads, -1)))
 
@@ -279,6 +318,10 @@ def merge_heads(heads: Tensor) -> Tensor:
 
 def weigh(scores: Tensor, mask: Tensor) -> Tensor:
     return scores.masked_fill(~mask, -torch.inf).softmax(-1).nan_to_num(0.0)
+
+
+def weigh_with_nan(scores: Tensor, mask: Tensor) -> Tensor:
+    return scores.masked_fill(~mask, -torch.inf).softmax(-1)
 
 
 def variant(
@@ -334,6 +377,7 @@ TASK = Task(
         dtypes,
         large_scores,
         gradients,
+        empty_batch,
         memory,
         inputs_kept,
     ),
@@ -365,9 +409,29 @@ TASK = Task(
         "mask of −1e9, uniform where all is hidden": variant(
             weigh=lambda scores, mask: scores.masked_fill(~mask, -1e9).softmax(-1)
         ),
-        "NaN where all is hidden": variant(
-            weigh=lambda scores, mask: scores.masked_fill(~mask, -torch.inf).softmax(-1)
+        "mask of −1e9, then 0 where hidden": variant(
+            weigh=lambda scores, mask: scores.masked_fill(~mask, -1e9).softmax(-1) * mask
         ),
+        "NaN where all is hidden": variant(weigh=weigh_with_nan),
+        "NaN replaced in the output only": lambda *given: variant(weigh=weigh_with_nan)(*given).nan_to_num(0),
+        "NaN replaced after the values": variant(
+            weigh=weigh_with_nan, merge=lambda h: merge_heads(h.nan_to_num(0.0))
+        ),
+        "−inf added, NaN in the gradients": variant(
+            weigh=lambda scores, mask: (
+                (scores + torch.zeros_like(scores).masked_fill(~mask, -torch.inf)).softmax(-1).nan_to_num(0.0)
+            )
+        ),
+        "query of one blind head set to 0": variant(
+            weigh=lambda scores, mask: (
+                weigh(scores, mask) * mask.expand_as(scores).any(-1, keepdim=True).all(1, keepdim=True)
+            )
+        ),
+        "mask of each head read as one of each sequence": variant(
+            weigh=lambda scores, mask: weigh(scores, mask[:, None] if mask.ndim == 3 else mask)
+        ),
+        "causal although nobody asked": variant(weigh=lambda scores, mask: weigh(scores, mask.tril())),
+        "dropout on the weights": variant(weigh=lambda scores, mask: F.dropout(weigh(scores, mask), 0.1)),
         "first sequence's mask for all": variant(
             weigh=lambda scores, mask: weigh(scores, mask.expand_as(scores)[:1])
         ),
@@ -380,6 +444,12 @@ TASK = Task(
         "softmax over the queries": variant(weigh=lambda scores, mask: weigh(scores.mT, mask.mT).mT),
         "softmax over the heads": variant(weigh=lambda scores, mask: (scores * mask).softmax(1)),
         "float32 inside": computed_in(torch.float32, multi_head_attention),
+        "softmax in float32": variant(
+            weigh=lambda scores, mask: weigh(scores.float(), mask).to(scores.dtype)
+        ),
+        "head width inferred from no elements": variant(
+            split=lambda x, H: x.reshape(len(x), x.size(1), H, -1).transpose(1, 2)
+        ),
         "view of the input": viewed,
     },
     also_right={
