@@ -116,14 +116,14 @@ show(attention, causal_mask)
 # %%
 exact = {"dtype": torch.float64, "device": device}
 q, k, v = torch.randn(3, 2, 8, 12, 16, generator=generator(1)).to(**exact)  # (B, H, T, d) each
-ours, weights = attention(q, k, v, causal_mask(12, device=device))
+ours, _ = attention(q, k, v, causal_mask(12, device=device))
 agrees("causal_attention", "torch.nn.functional.scaled_dot_product_attention", ours,
        F.scaled_dot_product_attention(q, k, v, is_causal=True), atol=1e-12)  # fmt: skip
 
-few_k, few_v = k[:, :2], v[:, :2]  # (B, 2, T, d): each serves four query heads
-ours, _ = attention(q, few_k, few_v, causal_mask(12, device=device))
+k, v = k[:, :2], v[:, :2]  # (B, 2, T, d): each serves four query heads
+ours, _ = attention(q, k, v, causal_mask(12, device=device))
 agrees("grouped_queries", "torch.nn.functional.scaled_dot_product_attention", ours,
-       F.scaled_dot_product_attention(q, few_k, few_v, is_causal=True, enable_gqa=True), atol=1e-12)  # fmt: skip
+       F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True), atol=1e-12)  # fmt: skip
 
 # %% [markdown]
 # In a decoder each step reads itself and its past. The layer around the function projects, cuts $D$ into $H$ heads,
@@ -141,9 +141,9 @@ with torch.no_grad():  # torch keeps Q, K and V stacked in one matrix
     layer.output.load_state_dict(reference.out_proj.state_dict())
 
 x = torch.randn(2, 10, 64, generator=generator(2)).to(**exact)
-allowed = causal_mask(10, device=device)
-theirs, _ = reference(x, x, x, attn_mask=~allowed)  # torch's mask says where one must NOT look
-ours = layer(x, mask=allowed)
+mask = causal_mask(10, device=device)
+ours = layer(x, mask=mask)
+theirs, _ = reference(x, x, x, attn_mask=~mask)  # torch's mask says where one must NOT look
 agrees("multi_head_attention", "torch.nn.MultiheadAttention", ours, theirs, atol=1e-12)
 
 # %% [markdown]
@@ -202,10 +202,10 @@ for name, arm in runs.items():
     right.plot(widths, middle, "o-", label=name)
     right.fill_between(widths, low, high, alpha=0.15)
 left.set(title="Only √d keeps attention equally sharp", ylabel="nats below uniform")
-right.set(title="…and gradients even", ylabel="gradient at a query, 5–95 %")
-right.set(yscale="log", ylim=(1e-6, 1e2))
+right.set(title="…and gradients even", ylabel="gradient at a query, 5–95 %", yscale="log")
+right.set_ylim(1e-6, 1e2)
 for ax in (left, right):
-    ax.set(xscale="log", xlabel=f"width of a head, d ({num_keys} random keys)", xlim=(3, 9000))
+    ax.set(xscale="log", xlabel=f"head width d ({num_keys} random keys)", xlim=(3, 9000))
     ax.set_xticks(widths, widths)
     label_lines(ax)
 plt.show()
@@ -241,10 +241,10 @@ claim("too_little_with_d", "d = 64: mean gradient with ÷ d over that with ÷ �
 # the past positions saw different prefixes.
 
 # %%
-g = generator(3)
-x = torch.randn(1, 10, 16, generator=g, dtype=torch.float64)
-w_q, w_k, w_v = torch.randn(3, 16, 16, generator=g, dtype=torch.float64) / 4
-past = torch.cat([torch.randperm(9, generator=g), torch.tensor([9])])  # the last token stays
+x = torch.randn(1, 10, 16, generator=generator(3)).double()
+w_q, w_k, w_v = torch.randn(3, 16, 16, generator=generator(6)).double() / 4
+# Shuffled, but for the last token.
+past = torch.cat([torch.randperm(9, generator=generator(7)), torch.tensor([9])])
 
 
 def differences(depth: int, mask: torch.Tensor | None) -> torch.Tensor:
@@ -276,8 +276,7 @@ claim("two_causal_layers", "two causal layers: past shuffled, difference at the 
 show(induction_head)
 
 # %%
-g = generator(4)
-half = 1 + torch.stack([torch.randperm(50, generator=g)[:20] for _ in range(50)])
+half = 1 + torch.rand(50, 50, generator=generator(4)).argsort(dim=-1)[:, :20]
 # Twenty distinct tokens, said twice, with token 0 in front: (50, 41).
 ids = F.pad(torch.cat([half, half], dim=1), (1, 0))
 
@@ -418,13 +417,15 @@ import torch
 
 
 def causal_attention(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Causal attention of the last T positions to all S.
 
-    q: (B, H, T, D).
-    k, v: (B, H, S, D), S ≥ T: the first S − T are the past.
-    Returns the output (B, H, T, D) and the weights (B, H, T, S).
+    q: (B, H, T, d).
+    k, v: (B, H, S, d), S ≥ T: the first S − T are the past.
+    Returns the output (B, H, T, d) and the weights (B, H, T, S).
     """
     raise NotImplementedError
 

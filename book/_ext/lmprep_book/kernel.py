@@ -28,10 +28,14 @@ CELL_SECONDS = 300
 _PROBE = """
 import json as _json, resource as _resource, sys as _sys
 _own, _ended = (_resource.getrusage(who) for who in (_resource.RUSAGE_SELF, _resource.RUSAGE_CHILDREN))
+try:  # in kB; unlike ru_maxrss it does not start from the peak of the process that started this one
+    _peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+except OSError:
+    _peak = _own.ru_maxrss
 _files = [getattr(m, "__file__", None) for name, m in _sys.modules.items() if name.split(".")[0] == "lmprep"]
 _probe = _json.dumps({
     "cpu_seconds": round(_own.ru_utime + _own.ru_stime + _ended.ru_utime + _ended.ru_stime, 2),
-    "peak_mb": round(max(_own.ru_maxrss, _ended.ru_maxrss) / (1e6 if _sys.platform == "darwin" else 1e3)),
+    "peak_mb": round(max(_peak, _ended.ru_maxrss) / (1e6 if _sys.platform == "darwin" else 1e3)),
     "files": [file for file in _files if file],
 })
 """
