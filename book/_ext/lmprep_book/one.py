@@ -68,6 +68,7 @@ def _run_seeds(entry: Entry, root: Path, seeds: int) -> bool:
         found.append({record["key"]: record for record in records_of(notebook)})
     if found:
         table = Table("claim", "lowest", "highest", "bounds", "closest to a bound")
+        table.columns[0].no_wrap = True
         for key, record in found[0].items():
             if record["kind"] == "claim":
                 values = [run[key]["value"] for run in found]
