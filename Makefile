@@ -63,9 +63,11 @@ one: $(READY)  ## NB=slug [SEEDS=5]: run, verify and render one entry, also with
 	$(PY) -m lmprep_book.one $(NB) $(if $(SEEDS),--seeds $(SEEDS))
 
 dist: book  ## the site as a zip and the wheel, in dist/
+	@rm -rf dist build
 	@mkdir -p dist
 	$(PY) -m zipfile -c dist/lmprep-book.zip _build/html/.
 	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+	@rm -rf build
 
 lock: $(READY)  ## resolve all versions anew and write requirements.lock
 	rm -rf _build/lock && $(PYTHON) -m venv _build/lock
@@ -75,7 +77,7 @@ lock: $(READY)  ## resolve all versions anew and write requirements.lock
 	mv _build/requirements.lock requirements.lock
 
 clean:  ## remove everything built (not the environment, not your copies in work/ and practice/)
-	rm -rf _build book/derived dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf _build book/derived build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find src tests book -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY):

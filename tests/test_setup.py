@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -94,3 +95,24 @@ def test_make_alone_lists_the_targets() -> None:
     done = make(ROOT)
     for target in ("book", "test", "quick", "lab", "serve", "lint", "one", "dist", "clean"):
         assert re.search(rf"^{target} ", done.stdout, re.M), target
+
+
+def test_a_wheel_imports_where_nothing_else_is_installed(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "src", tmp_path / "project/src", ignore=shutil.ignore_patterns("*.egg-info"))
+    for name in ("pyproject.toml", "README.md", "LICENSE", "LICENSE-TEXT"):
+        shutil.copy(ROOT / name, tmp_path / "project")
+    build = [
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--wheel-dir",
+        str(tmp_path),
+    ]
+    subprocess.run([sys.executable, *build, str(tmp_path / "project")], check=True, capture_output=True)
+    [wheel] = tmp_path.glob("*.whl")
+    code = f"import sys; sys.path.insert(0, {str(wheel)!r}); import lmprep, lmprep.practice; print(lmprep.__file__)"
+    alone = [sys.executable, "-I", "-S", "-c", code]  # without site-packages
+    assert str(wheel) in subprocess.run(alone, check=True, capture_output=True, text=True).stdout
