@@ -5,12 +5,15 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from lmprep.practice import TASKS
 
 ROOT = Path(__file__).parents[1]
 LOCK = {
@@ -101,18 +104,12 @@ def test_a_wheel_imports_where_nothing_else_is_installed(tmp_path: Path) -> None
     shutil.copytree(ROOT / "src", tmp_path / "project/src", ignore=shutil.ignore_patterns("*.egg-info"))
     for name in ("pyproject.toml", "README.md", "LICENSE", "LICENSE-TEXT"):
         shutil.copy(ROOT / name, tmp_path / "project")
-    build = [
-        "-m",
-        "pip",
-        "wheel",
-        "--quiet",
-        "--no-deps",
-        "--no-build-isolation",
-        "--wheel-dir",
-        str(tmp_path),
-    ]
-    subprocess.run([sys.executable, *build, str(tmp_path / "project")], check=True, capture_output=True)
-    [wheel] = tmp_path.glob("*.whl")
-    code = f"import sys; sys.path.insert(0, {str(wheel)!r}); import lmprep, lmprep.practice; print(lmprep.__file__)"
+    wheel = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "./project"]
+    subprocess.run(wheel, cwd=tmp_path, check=True, capture_output=True)
+    [file] = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(file) as archive:
+        archive.extractall(tmp_path / "installed")
+    code = "import sys; sys.path.insert(0, 'installed'); import lmprep, lmprep.practice as p; print(len(p.TASKS))"
     alone = [sys.executable, "-I", "-S", "-c", code]  # without site-packages
-    assert str(wheel) in subprocess.run(alone, check=True, capture_output=True, text=True).stdout
+    done = subprocess.run(alone, cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert int(done.stdout) == len(TASKS)
