@@ -109,7 +109,7 @@ def test_a_wheel_imports_where_nothing_else_is_installed(tmp_path: Path) -> None
     [file] = tmp_path.glob("*.whl")
     with zipfile.ZipFile(file) as archive:
         archive.extractall(tmp_path / "installed")
-    code = "import sys; sys.path.insert(0, 'installed'); import lmprep, lmprep.practice as p; print(len(p.TASKS))"
+    code = "import sys; sys.path.insert(0, 'installed'); from lmprep.practice import TASKS; print(len(TASKS))"
     alone = [sys.executable, "-I", "-S", "-c", code]  # without site-packages
     done = subprocess.run(alone, cwd=tmp_path, check=True, capture_output=True, text=True)
     assert int(done.stdout) == len(TASKS)
