@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
-from lmprep.measure import LargestTensor
+from lmprep.measure import KeptForBackward, LargestTensor
 from lmprep.training.losses import chunked_cross_entropy, cross_entropy, logsumexp
 
 sizes = st.integers(1, 7)
@@ -266,6 +266,14 @@ def test_a_second_softmax_cannot_get_below_the_floor() -> None:
         assert floor.item() == pytest.approx(math.log(1 + (V - 1) / math.e), abs=1e-12)
 
 
+def test_a_second_softmax_shrinks_the_first_gradient_by_the_number_of_classes() -> None:
+    for V in (10, 1000):
+        logits, target = torch.zeros(1, V, dtype=torch.float64, requires_grad=True), torch.tensor([3])
+        (once,) = torch.autograd.grad(F.cross_entropy(logits, target), logits)
+        (twice,) = torch.autograd.grad(cross_entropy(logits.softmax(1), target), logits)
+        torch.testing.assert_close(V * twice, once, atol=1e-12, rtol=0)
+
+
 # --- chunked -------------------------------------------------------------------------------------------
 
 
@@ -317,13 +325,10 @@ def test_chunked_takes_half_precision() -> None:
 
 
 def largest_and_kept(loss: Callable[[], Tensor]) -> tuple[int, int]:
-    """The largest tensor of forward and backward pass, and all that is kept from one for the other."""
-    kept: list[int] = []
-    with LargestTensor() as largest:
-        with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.numel()) or x, lambda x: x):
-            value = loss()
-        value.backward()
-    return largest.elements, sum(kept)
+    """Elements of forward and backward pass's largest tensor; bytes kept from one for the other."""
+    with LargestTensor() as largest, KeptForBackward() as kept:
+        loss().backward()
+    return largest.elements, kept.bytes
 
 
 def test_chunked_never_holds_all_logits_and_a_loop_keeps_them() -> None:
@@ -346,10 +351,11 @@ def test_chunked_never_holds_all_logits_and_a_loop_keeps_them() -> None:
         largest_and_kept, (whole, loop, lambda: chunked_cross_entropy(*leaves(), targets, chunk=chunk))
     )
     assert full == N * V
-    assert full_kept >= N * V
+    logits, leaf_bytes = 8 * N * V, 8 * D * (N + V)
+    assert logits <= full_kept <= 1.01 * logits + leaf_bytes + 8 * 4 * N  # once, not once per operation
     assert looped == ours == chunk * V
-    assert loop_kept >= N * V
-    assert ours_kept <= (N + V) * (D + 1) + 2 * N
+    assert loop_kept >= logits
+    assert ours_kept <= leaf_bytes + 8 * 2 * N
 
 
 # --- bad input -----------------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ def cross_entropy(
         TypeError: logits are not floating point, or targets not `torch.long`.
         ValueError: shapes do not fit, the batch is empty, a target or an option is out of range.
 
-    Source: Bridle (1990); label smoothing: Szegedy et al. (2016); z-loss: Chowdhery et al. (2022).
+    Source: Bridle (1990); label smoothing: Szegedy et al. (2016); z-loss: Chowdhery et al. (2023).
     """
     _check("logits", logits, targets, ignore_index)
     if not 0 <= label_smoothing <= 1:
@@ -73,9 +73,12 @@ def cross_entropy(
     logits, targets = logits[counts], targets[counts]  # (M, V), (M,)
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     largest = logits.detach().amax(dim=1, keepdim=True)
-    logits = logits - largest  # changes no loss, but near 10,000 float32 knows no steps below 0.001
+    # logsumexp subtracts it too, but adds it back: its result and the target's logit, both near 10,000,
+    # would differ by a loss rounded to 0.001. So it goes here, for good; it is in both terms.
+    logits = logits - largest
     log_normalizer = logsumexp(logits)  # (M,)
-    losses = log_normalizer - logits.gather(1, targets[:, None])[:, 0]
+    picked = logits[torch.arange(len(targets), device=logits.device), targets]  # gather would keep them all
+    losses = log_normalizer - picked
     if label_smoothing:
         uniform = log_normalizer - logits.mean(dim=1)  # the loss if every class were as likely a target
         losses = (1 - label_smoothing) * losses + label_smoothing * uniform
