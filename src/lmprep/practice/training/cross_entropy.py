@@ -13,10 +13,12 @@ from lmprep.practice.task import Candidate, Task
 STATEMENT = r"""
 Write `cross_entropy(logits, targets, ignore_index=-100)`: the mean over the rows that count of $-\log
 \mathrm{softmax}(\text{logits})[\text{target}]$, natural logarithm, as one number in the dtype of the logits.
-A row whose target equals `ignore_index` does not count: it adds nothing, to the sum or to the number of
-rows. `ignore_index` may be any number, also that of a class. If no row counts the loss is 0, where PyTorch
-gives NaN. Logits of any size are fine, and a logit of $-\infty$ only rules its class out. Gradients must
-flow to the logits; those of rows that do not count are exactly 0, also if none counts.
+A row whose target equals `ignore_index`, which may be any number, also that of a class, does not count: it
+adds nothing, to the sum or to the number of rows. If no row counts the loss is 0, where PyTorch gives NaN.
+Logits of any size are fine, and a logit of $-\infty$ only rules its class out, in any row; the loss is
+infinite where the target of a row that counts is ruled out, and NaN where such a row holds a NaN. Gradients
+must flow to the logits; those of rows that do not count are exactly 0, also if none counts. Functions of
+PyTorch are allowed, its losses too, but interviewers ask you to do without them.
 """
 
 STARTER = '''
@@ -138,7 +140,7 @@ def any_ignore_index(candidate: Candidate, rng: Rng) -> None:
 
 
 def nothing_counts(candidate: Candidate, rng: Rng) -> None:
-    """A batch of ignored rows alone costs 0."""
+    """A batch of ignored rows alone costs 0; whoever drops them is left with no row, logits (0, V)."""
     for N, V in ((1, 1), (1, 2), (3, 4)):
         given = inputs(rng, N, V) | {"targets": torch.full((N,), -100)}
         compare(candidate, given, "0/0: the number of rows that count is 0", tolerance=0.0)
@@ -153,8 +155,8 @@ def any_size(candidate: Candidate, rng: Rng) -> None:
         for target in range(3):
             given = {"logits": logits, "targets": torch.full((len(logits),), target)}
             cause = (
-                "exp without subtracting the row's own largest logit, a clamp, or an ε inside the logarithm "
-                "that caps the loss"
+                "exp without subtracting the row's own largest logit, the log of a softmax that underflowed "
+                "to 0, a clamp, or an ε inside the logarithm that caps the loss"
             )
             compare(candidate, given, cause, tolerance=1e-3)  # float32's step at 10⁴ is 10⁻³
 
@@ -170,6 +172,52 @@ def ruled_out(candidate: Candidate, rng: Rng) -> None:
         compare(candidate, given, cause)
 
 
+def target_ruled_out(candidate: Candidate, rng: Rng) -> None:
+    """A target whose logit is −∞ costs infinitely much."""
+    for N, V in ((1, 2), (2, 3), (6, 4)):
+        given = inputs(rng, N, V)
+        given["logits"][-1, given["targets"][-1]] = -torch.inf
+        cause = "logits or probabilities clamped, or what is infinite replaced by a number"
+        compare(candidate, given, cause)
+
+
+def not_a_number(candidate: Candidate, rng: Rng) -> None:
+    """NaN among the logits of a row that counts makes the loss NaN: a broken model must not look fine."""
+    for sizes in ((1, 2), (2, 3), (6, 4)):
+        given = masked(rng, *sizes, ignore_index=-100) if sizes[0] > 1 else inputs(rng, *sizes)
+        given["logits"][0, -1] = torch.nan
+        call = Call(candidate, **given)
+        loss = call.returns(torch.float32, loss=())
+        call.holds(loss.isnan(), expected="loss = nan", got=f"{loss.item():.4g}",
+                   cause="`nan_to_num`, or a row dropped because its loss is not finite")  # fmt: skip
+
+
+def ruled_out_where_ignored(candidate: Candidate, rng: Rng) -> None:
+    """A logit of −∞ in a row that does not count leaves no trace, in the loss or its gradients."""
+    for N, V, ignore_index in ((2, 2, -100), (3, 3, 1), (6, 4, -100)):
+        for none_counts in (False, True):
+            given = masked(rng, N, V, ignore_index, torch.float64)
+            if none_counts:
+                given["targets"].fill_(ignore_index)
+            given["logits"][given["targets"] == ignore_index, 0] = -torch.inf
+            _check_gradients(candidate, given, "−∞ · 0 = NaN: rows left out by multiplication with 0, or "
+                             "`logits.sum() * 0` where nothing counts")  # fmt: skip
+
+
+def _check_gradients(candidate: Candidate, given: dict[str, Any], cause: str) -> None:
+    leaf = given["logits"].clone().requires_grad_()
+    expected = by_torch(**given | {"logits": leaf})
+    expected.backward()
+    call = Call(candidate, **given | {"logits": given["logits"].clone().requires_grad_()})
+    loss = call.returns(leaf.dtype, loss=())
+    call.same("loss", loss, expected, cause=cause)
+    gradient = call.gradients(loss=loss)["logits"]
+    call.same("gradient of logits", gradient, leaf.grad, cause=cause)
+    dropped = gradient[given["targets"] == given.get("ignore_index", -100)]
+    call.same("gradient of ignored rows", dropped, torch.zeros_like(dropped), tolerance=0.0,
+              cause="ignored rows that take part in the loss")  # fmt: skip
+
+
 def gradients(candidate: Candidate, rng: Rng) -> None:
     """Gradients flow to the logits, as in PyTorch; rows that do not count get exactly 0."""
     cases = [
@@ -180,17 +228,11 @@ def gradients(candidate: Candidate, rng: Rng) -> None:
         {"logits": torch.tensor([[0.0, 1e4, -1e4]] * 2), "targets": torch.tensor([2, 1])},
     ]
     for given in cases:
-        leaf = given["logits"].clone().requires_grad_()
-        by_torch(**given | {"logits": leaf}).backward()
-        call = Call(candidate, **given | {"logits": given["logits"].clone().requires_grad_()})
-        gradient = call.gradients(loss=call.returns(leaf.dtype, loss=()))["logits"]
         cause = (
-            "an ε inside the logarithm, a clamp, or NaN · 0 where a result is masked after it was computed"
+            "a normalizer cut off from autograd, so that of p − y only −y is left, an ε inside the "
+            "logarithm, a clamp, or NaN · 0 where a result is masked after it was computed"
         )
-        call.same("gradient of logits", gradient, leaf.grad, cause=cause)
-        dropped = gradient[given["targets"] == given.get("ignore_index", -100)]
-        call.same("gradient of ignored rows", dropped, torch.zeros_like(dropped), tolerance=0.0,
-                  cause="ignored rows that take part in the loss")  # fmt: skip
+        _check_gradients(candidate, given, cause)
 
 
 def memory(candidate: Candidate, rng: Rng) -> None:
@@ -220,7 +262,7 @@ def by_mask(logits: Tensor, targets: Tensor, ignore_index: int = -100) -> Tensor
     counts = targets.ne(ignore_index)
     safe = torch.where(counts, targets, 0)
     losses = torch.logsumexp(logits, 1) - torch.take_along_dim(logits, safe.unsqueeze(1), 1).squeeze(1)
-    return (losses * counts).sum() / counts.sum().clamp(min=1)
+    return losses.where(counts, 0.0).sum() / counts.sum().clamp(min=1)
 
 
 def by_loop(logits: Tensor, targets: Tensor, ignore_index: int = -100) -> Tensor:
@@ -248,7 +290,7 @@ class _ByHand(torch.autograd.Function):
         chosen = F.one_hot(targets.where(counts[:, 0] > 0, 0), logits.size(1)).bool()
         number = counts.sum().clamp(min=1)
         ctx.save_for_backward((log_p.exp() - chosen.to(logits.dtype)) * counts / number)
-        return -(log_p.masked_fill(~chosen, 0.0).sum(1, keepdim=True) * counts).sum() / number
+        return -log_p[chosen & (counts > 0)].sum() / number
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> Any:
@@ -346,6 +388,33 @@ def in_float32(logits: Tensor, targets: Tensor, ignore_index: int = -100) -> Ten
     return by_torch(logits.float(), targets, ignore_index).to(logits.dtype)
 
 
+def hidden_nan(logits: Tensor, targets: Tensor, ignore_index: int = -100) -> Tensor:
+    losses = F.cross_entropy(logits, targets, ignore_index=ignore_index, reduction="none")
+    return losses.nan_to_num(posinf=torch.inf).sum() / (targets != ignore_index).sum().clamp(min=1)
+
+
+def constant_normalizer(z: Tensor) -> Tensor:
+    return z - torch.logsumexp(z.detach(), 1, keepdim=True)
+
+
+def times_counts(logits: Tensor, targets: Tensor, ignore_index: int = -100) -> Tensor:
+    counts = targets != ignore_index
+    losses = F.cross_entropy(logits, targets.where(counts, 0), reduction="none")
+    return (losses * counts).sum() / counts.sum().clamp(min=1)
+
+
+def zero_times_logits(logits: Tensor, targets: Tensor, ignore_index: int = -100) -> Tensor:
+    if bool((targets == ignore_index).all()):
+        return logits.sum() * 0
+    return F.cross_entropy(logits, targets, ignore_index=ignore_index)
+
+
+def as_distribution(logits: Tensor, targets: Tensor, ignore_index: int = -100) -> Tensor:
+    counts = targets != ignore_index
+    log_p = torch.distributions.Categorical(logits=logits[counts]).log_prob(targets[counts])
+    return -log_p.sum() / max(len(log_p), 1)
+
+
 def viewed(logits: Tensor, targets: Tensor, ignore_index: int = -100) -> Tensor:
     return by_torch(logits.view(-1, logits.size(1)).view(-1).view(logits.shape), targets, ignore_index)
 
@@ -366,7 +435,10 @@ TASK = Task(
         nothing_counts,
         any_size,
         ruled_out,
+        target_ruled_out,
+        not_a_number,
         gradients,
+        ruled_out_where_ignored,
         memory,
         inputs_kept,
     ),
@@ -379,6 +451,16 @@ TASK = Task(
         "log-sum-exp without the maximum": loss(lambda z: z - z.exp().sum(1, keepdim=True).log()),
         "maximum of the whole batch": loss(one_maximum),
         "logits clamped to ±50": loss(lambda z: z.clamp(-50, 50).log_softmax(1)),
+        "logits clamped at −100,000": loss(lambda z: z.clamp(min=-1e5).log_softmax(1)),
+        "maximum subtracted, then quotient, then log": loss(
+            lambda z: naive(z - z.amax(1, keepdim=True)),
+        ),
+        "normalizer cut off from autograd": loss(constant_normalizer),
+        "maximum over an empty batch": loss(lambda z: (z - z.max()).log_softmax(1)),
+        "a distribution over an empty batch": as_distribution,
+        "NaN counted as 0": hidden_nan,
+        "losses times what counts": times_counts,
+        "0 times the logits for nothing": zero_times_logits,
         "softmax twice": loss(lambda z: z.softmax(1).log_softmax(1)),
         "softmax over the rows": loss(lambda z: z.log_softmax(0)),
         "no logarithm": loss(lambda z: z.softmax(1)),
