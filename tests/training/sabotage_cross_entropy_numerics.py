@@ -1,4 +1,4 @@
-"""A forgiving loss: handed probabilities it takes their logarithm, as Keras does when it sees a softmax."""
+"""A forgiving loss: rows that look like probabilities get a logarithm, which undoes the first softmax."""
 
 import functools
 
