@@ -31,7 +31,7 @@
 # Logits $z$ have shape $(N, V)$, with $N = B \cdot T$ positions and $V$ tokens, targets $y$ have shape $(N,)$, and $M$
 # of the positions count: $L = \frac1M \sum_{i \text{ counts}} \big(\log \sum_v e^{z_{iv}} - z_{i y_i}\big)$. It starts
 # near $\log V$ and ends, on unseen text and at best, at the entropy of the text, not at zero. $e^L$ is the perplexity,
-# $L / \log 2$ the bits per token; divide their sum by the bytes of the text for bits per byte.
+# $L / \log 2$ the bits per token; the bits of all tokens over the bytes of the text are the bits per byte.
 #
 # Minimizing it is maximum likelihood. It equals the entropy of the data plus the KL divergence of the model from the data,
 # and the entropy is not the model's to change.
@@ -179,10 +179,8 @@ plt.show()
 # %%
 claim("within_a_nat", "a perfect model behind two softmaxes: fall of its loss below log V",
       log_v - min(curves[PERFECT]), at_least=0.9, below=1.0, unit="nats", thesis=True)  # fmt: skip
-claim("perfect_guesses", "the same model: right guesses", right[PERFECT], at_least=0.99)
-claim(
-    "perfect_honestly", "the same model: honest loss", true[PERFECT], at_most=0.1, unit="nats"
-)
+claim("perfect_guesses", "perfect model: right guesses", right[PERFECT], at_least=0.99)
+claim("perfect_loss", "perfect model: honest loss", true[PERFECT], at_most=0.1, unit="nats")
 claim("linear_score", "two softmaxes: V · |loss − floor − (1 − p_y)|, largest over all steps",
       V * off, at_most=math.e - 2)  # fmt: skip
 claim("guesses_survive", "share of right guesses that a second softmax loses",
@@ -196,8 +194,8 @@ claim("padding_teaches_nothing", "honest loss that vanishes when padding is coun
 
 # %% [markdown]
 # On English, by the first column, the winner is the run that copies its input. By the last, two softmaxes look harmless: as
-# many right guesses as the honest run. The middle column shows that by the end its probabilities are worse than no model
-# at all, and longer training makes them worse: nothing stops the logits from growing. A language model is used by
+# many right guesses as the honest run. The middle column, and the dashed line, show that by the end its probabilities are worse than
+# no model at all, and longer training makes them worse: nothing stops the logits from growing. A language model is used by
 # sampling from its probabilities.
 #
 # ## One nat is all that two softmaxes can tell apart
@@ -270,12 +268,11 @@ z = torch.cat([z.detach(), 1000 * z.detach()])
 agrees("logsumexp", "torch.logsumexp, logits in the tens and the tens of thousands",
        logsumexp(z), torch.logsumexp(z, dim=-1), atol=0, rtol=1e-15)  # fmt: skip
 y[:] = -100
-print(
-    f"no row counts: {cross_entropy(z[:64], y):.1f} here, {F.cross_entropy(z[:64], y):.1f} in PyTorch"
-)
+empty = cross_entropy(z[:64], y), F.cross_entropy(z[:64], y)
+print("no row counts: {:.1f} here, {:.1f} in PyTorch".format(*empty))
 
 # %% [markdown]
-# ## 16.8 GB of logits, a few megabytes at a time
+# ## 16.8 GB of logits, a chunk at a time
 #
 # Eight sequences of 4,096 tokens over a vocabulary of 128,256 make 16.8 GB of float32 logits. They can be computed a chunk of
 # rows at a time, but autograd saves what each chunk's backward pass needs, so a plain loop keeps as much as before. The
@@ -313,16 +310,16 @@ ours, chunked, few_kept = measured(lambda h, w: chunked_cross_entropy(h, w, y, c
 agrees("gradient", "autograd of torch.nn.functional.cross_entropy", ours, theirs, atol=1e-12)
 claim("smaller_peak", "largest tensor: all logits against chunks of 64 rows",
       whole / chunked, at_least=8, unit="×")  # fmt: skip
-claim("a_loop_keeps_all", "bytes kept for the backward pass: loop over chunks, against all at once",
+claim("a_loop_keeps_all", "plain loop over chunks: bytes kept, against all logits at once",
       loop_kept / all_kept, at_least=0.9, at_most=1.1, unit="×")  # fmt: skip
-claim("ours_keeps_little", "the same for chunked_cross_entropy",
+claim("ours_keeps_little", "chunked_cross_entropy: bytes kept, against all logits at once",
       few_kept / all_kept, at_most=0.1, unit="×")  # fmt: skip
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
 #
 # **"The lower the loss, the better the model."** Ask: *averaged over which positions, against which labels?* Count padding, and
-# the model is praised for knowing that padding follows padding; forget the shift, and it learns to copy, at a loss of zero.
+# the model is praised for knowing that padding follows padding; forget the shift, and it learns to copy, at a loss near zero.
 # Losses compare only on the same held-out text and the same tokenizer; across tokenizers, divide the summed nats by the
 # number of bytes.
 #
@@ -357,7 +354,7 @@ claim("ours_keeps_little", "the same for chunked_cross_entropy",
 #
 # :::{dropdown} Why cross-entropy and not the KL divergence?
 # Against fixed data they differ by the entropy of the data, a constant: same gradient, same optimum. The difference matters
-# when the target changes, as in distillation from a teacher that trains along.
+# when the target is trained too, or when zero should mean a perfect match, as in distillation.
 # :::
 #
 # :::{dropdown} Where is the minimum with label smoothing?
