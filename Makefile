@@ -20,7 +20,7 @@ help:  ## list the targets
 book: $(READY)  ## run the notebooks that changed, build the book (warnings are errors), print its address
 	$(PY) -m lmprep_book.execute
 	$(PY) -m lmprep_book.derive
-	@rm -rf _build/.doctrees
+	@rm -rf _build/.doctrees _build/html
 	$(WITH) $(BIN)/jupyter-book build . -W -n --keep-going --quiet
 	@echo "Open file://$(CURDIR)/_build/html/index.html (or: make serve)"
 
@@ -44,14 +44,13 @@ lint: $(READY)  ## ruff, mypy, import-linter
 	$(PY) -m mypy
 	$(BIN)/lint-imports
 
-unit: $(READY)
-	$(PY) -m lmprep_book.execute
+unit: $(READY)  ## the unit and reference tests, the contract, the graded tasks
 	$(PY) -m pytest -m "not sabotage and not outputs and not site" -n 2 --dist worksteal
 
-sabotage: $(READY)
+sabotage: $(READY)  ## break what each thesis measures: the claim must notice
 	$(PY) -m pytest -m sabotage -n 2 --dist worksteal
 
-outputs: $(READY)
+outputs: $(READY)  ## run the notebooks a second time and compare every output
 	$(PY) -m lmprep_book.execute
 	$(PY) -m pytest -m outputs -n 2 --dist worksteal
 

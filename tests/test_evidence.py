@@ -333,3 +333,12 @@ def test_every_failure_goes_through_one_function(monkeypatch: pytest.MonkeyPatch
     agrees("value", "r", [1.0], [2.0], atol=0)
     assert [error.key for error in failures] == ["low", "lost", "shape", "empty", "value"]  # type: ignore[attr-defined]
     assert [type(error) for error in failures] == [ClaimError] * 2 + [AgreementError] * 3
+
+
+def test_a_broken_claim_shows_its_message_and_not_our_code(shell: InteractiveShell) -> None:
+    with capture_output() as captured:
+        shell.run_cell("from lmprep.evidence import claim\nclaim('small', 'a number', 3, below=1)")
+    shown = captured.stdout + captured.stderr
+    assert "claim 'small' does not hold: a number: measured 3, wanted < 1" in shown
+    assert "# Try" in shown
+    assert "evidence.py" not in shown

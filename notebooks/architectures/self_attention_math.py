@@ -28,13 +28,13 @@
 # ## The 30-second answer
 #
 # Every position makes a query, a key and a value from the same sequence. Scores are query–key dot products, softmax over
-# the keys turns them into weights, and the output is the weighted average of the values. If entries are independent with
+# the keys it may see turns them into weights, and the output is the weighted average of the values. If entries are independent with
 # mean zero and variance one, a dot product has variance d; dividing by root d makes attention start equally sharp at any
 # width. Undivided, it starts nearly one-hot, with almost no gradient for some queries and far too much for others.
 #
 # :::{dropdown} The two-minute answer
 # With $X$ of shape $(T, D)$ and one head of width $d$: $Q = XW_Q$, $K = XW_K$, $V = XW_V$, each $(T, d)$, then
-# $\mathrm{softmax}(QK^\top/\sqrt d + M)\,V$, where $M$ is $0$ where attention is allowed and $-\infty$ elsewhere. $H$ heads
+# $\mathrm{softmax}(QK^\top/\sqrt d)\,V$, with the scores set to $-\infty$ where attention is not allowed. $H$ heads
 # cut $D$ into $H$ slices of $d = D/H$, run side by side and are mixed by one output matrix. They take the same number of
 # multiplications as one wide head and give $H$ different patterns, at the price of $H$ times as many softmax entries.
 #
@@ -162,12 +162,12 @@ agrees("multi_head_attention", "torch.nn.MultiheadAttention", ours, theirs, atol
 # keys nearly tie. {cite:t}`vaswani2017attention` suspected that this makes gradients extremely small. What reaches the query is
 # the Jacobian times the keys, of norm about $\sqrt d$, which the scale would have brought to 1. So measure it: random
 # queries, 32 random keys each, a random gradient pushed back through attention, and the norm that arrives at each query.
-# The third arm divides by $d$.
+# A third run divides by $d$.
 
 # %%
-# Try: spread = 0.5. Scores then have a standard deviation of spread² √d: at d = 64 it is 2
-# and no longer 8, and undivided attention is soft. The claims about what goes wrong without
-# √d fail one after the other, while the thesis holds: the scale answers to the width alone.
+# Try: spread = 0.5. Undivided scores then have a standard deviation of spread² √d, which
+# at d = 64 is 2 and no longer 8. The claims that attention starts one-hot and uneven
+# without √d fail. The thesis holds: the scale answers to the width, not to the spread.
 spread = 1.0  # standard deviation of the entries of q and k
 widths, num_queries, num_keys = [4, 16, 64, 256, 1024], 400, 32
 powers = {"undivided": 0.0, "÷ √d": 0.5, "÷ d": 1.0}
@@ -212,12 +212,12 @@ plt.show()
 
 # %%
 sharpness = [run["sharpness"] for run in runs["÷ √d"]]
-claim("equally_sharp", "÷ √d: entropy below uniform, most at any width over least at any width",
+claim("equally_sharp", "÷ √d: sharpness over widths 4 to 1024, largest over smallest",
       max(sharpness) / min(sharpness), at_most=1.4, thesis=True)  # fmt: skip
 claim("variance_is_d", "Var(q·k) / (spread⁴ d) at the largest width",
       runs["÷ √d"][-1]["variance"] / (spread**4 * widths[-1]), at_least=0.85, at_most=1.15)  # fmt: skip
 raw, scaled, tiny = (runs[name][widths.index(64)] for name in powers)
-claim("one_hot_without", "d = 64, undivided: share of queries with over half their weight on one key",
+claim("one_hot_without", "undivided, d = 64: queries with over half their weight on one key, share",
       raw["one_hot"], at_least=0.6)  # fmt: skip
 claim("uneven_without", "d = 64: 95 % over 5 % quantile of gradients, undivided over ÷ √d",
       raw["quantiles"][2] / raw["quantiles"][0] / (scaled["quantiles"][2] / scaled["quantiles"][0]),
@@ -228,9 +228,9 @@ claim("too_little_with_d", "d = 64: mean gradient with ÷ d over that with ÷ �
       tiny["gradient"] / scaled["gradient"], at_most=0.3, unit="×")  # fmt: skip
 
 # %% [markdown]
-# "Gradients vanish" is half of it. Undivided, they vanish for some queries, and the mean still *rises* several-fold:
-# where two of the best keys nearly tie there is a Jacobian, and behind it stand long keys. The share of queries that
-# starve grows with the width and falls with the number of keys. What √d buys is evenness, and the same start at each width.
+# "Gradients vanish" is half of it. Undivided, they vanish for some queries, and yet at $d = 64$ their mean (the chart shows
+# medians) is several times *larger*. A query whose two best keys nearly tie still has a Jacobian, and it multiplies keys
+# that were not scaled down. What √d buys is evenness, and the same start at each width.
 #
 # ## A set goes in, a set comes out
 #
@@ -336,17 +336,17 @@ claim("no_square_matrix", "forward pass, T = 512: largest tensor, whole matrix o
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
 #
-# **"Self-attention learns a weight for each position."** Ask: *which parameter holds the weight of position 7?* None. What is
+# **"Self-attention learns a weight for each position."** The interviewer: *which parameter holds the weight of position 7?* None. What is
 # learned are the three projections; the weights are computed anew from each input, for each query.
 #
-# **"Without the scale, gradients vanish."** Ask: *all of them?* For some queries they do, for others they grow, and the mean
+# **"Without the scale, gradients vanish."** The interviewer: *all of them?* For some queries they do, for others they grow, and the mean
 # rises. The scale makes them even, and independent of the width.
 #
-# **"Self-attention knows word order, because it sees every position."** Ask: *what does it make of "dog bites man" shuffled?*
+# **"Self-attention knows word order, because it sees every position."** The interviewer: *what does it make of "dog bites man" shuffled?*
 # Unmasked and without positions, the same outputs, shuffled. It reaches every position directly, which is its strength, but
 # reach is not order.
 #
-# **"To mask, multiply the weights by zero."** Ask: *what do the rows sum to?* Less than one, with the future still in the
+# **"To mask, multiply the weights by zero."** The interviewer: *what do the rows sum to?* Less than one, with the future still in the
 # denominator. "Then renormalize" is right on paper and 0/0 in floating point where the future had all the weight. Mask
 # the scores, before the softmax.
 
@@ -368,7 +368,7 @@ claim("no_square_matrix", "forward pass, T = 512: largest tensor, whole matrix o
 #
 # :::{dropdown} Why 1/√d and not 1/d?
 # At initialization 1/d leaves scores of size 1/√d: attention starts uniform and queries get almost no gradient, as the
-# third arm shows. Once training has aligned queries with keys their product can grow like d, and for that regime 1/d is
+# third run shows. Once training has aligned queries with keys their product can grow like d, and for that regime 1/d is
 # the right order; μP uses it so that hyper-parameters carry over from narrow to wide models {cite:p}`yang2022tensor`.
 # :::
 #

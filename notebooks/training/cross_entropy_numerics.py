@@ -318,7 +318,7 @@ claim("ours_keeps_little", "chunked_cross_entropy: bytes kept, against all logit
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
 #
-# **"The lower the loss, the better the model."** Ask: *averaged over which positions, against which labels?* Count padding, and
+# **"The lower the loss, the better the model."** The interviewer: *averaged over which positions, against which labels?* Count padding, and
 # the model is praised for knowing that padding follows padding; forget the shift, and it learns to copy, at a loss near zero.
 # Losses compare only on the same held-out text and the same tokenizer; across tokenizers, divide the summed nats by the
 # number of bytes.
@@ -327,7 +327,7 @@ claim("ours_keeps_little", "chunked_cross_entropy: bytes kept, against all logit
 # of its own, gives a perfect model $\log(1 + (V-1)/e)$, a nat below $\log V$. Keras's default does want probabilities: it
 # clips them and takes the logarithm, unless its TensorFlow backend still finds the logits. Hand over logits and say so.
 #
-# **"I add 1e-9 inside the log, so it is stable."** Ask: *what gradient does the logit of a token with probability 1e-20 get?*
+# **"I add 1e-9 inside the log, so it is stable."** The interviewer: *what gradient does the logit of a token with probability 1e-20 get?*
 # The epsilon is all that the logarithm sees, so next to none, on the tokens with the most to teach.
 #
 # **"To accumulate gradients, I average the losses of the micro-batches."** Let one of them be mostly padding: its few tokens

@@ -30,6 +30,10 @@ class ClaimError(AssertionError):
         super().__init__(message)
         self.key = key
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows: the message, and not the inside of this module."""
+        return [f"{type(self).__name__}: {self}", "A changed value? See the cell that begins with # Try."]
+
 
 class AgreementError(AssertionError):
     """Our result and the reference's differ. `key` names the comparison."""

@@ -137,7 +137,7 @@ def test_without_a_run_nothing_is_written_and_the_remedy_is_named(
 ) -> None:
     (book / "_build/executed/training/onward.ipynb").unlink()
     assert derive.main(["--root", str(book)]) == 1
-    assert "python -m lmprep_book.execute notebooks/training/onward.py" in capsys.readouterr().err
+    assert "make one NB=onward" in capsys.readouterr().err
     assert not (book / "book/derived").exists()
     with pytest.raises(NotExecuted):
         executed(read_entries(book)[1], book)

@@ -94,6 +94,14 @@ def test_changed_prose_is_read_with_the_same_outputs(book: Path) -> None:
     assert read.cells[2].outputs[0].data["text/plain"] == "'shown'"
 
 
+def test_a_cell_of_prose_may_come_after_the_run(book: Path) -> None:
+    path = book / "notebooks/architectures/base.py"
+    path.write_text(path.read_text().replace("# %%\n'shown'", "# %% [markdown]\n# New.\n\n# %%\n'shown'"))
+    read = reads(path.read_text(), str(book))
+    assert [cell.source for cell in read.cells[-2:]] == ["New.", "'shown'"]
+    assert read.cells[-1].outputs[0].data["text/plain"] == "'shown'"
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
@@ -108,7 +116,7 @@ def test_without_its_outputs_the_remedy_is_named(book: Path, file: str, old: str
         path.unlink()
     else:
         path.write_text(path.read_text().replace(old, new))
-    command = "python -m lmprep_book.execute notebooks/architectures/base.py"
+    command = "make one NB=base"
     with pytest.raises(NotExecuted, match=command):
         reads(source(book, "architectures/base"), str(book))
 

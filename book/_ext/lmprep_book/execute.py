@@ -35,7 +35,7 @@ def last_run(entry: Entry, root: Path, out: Path, seed: int | None = None) -> di
     """What is recorded of the entry's last run, with `seed` if one is given; None if it no longer counts."""
     try:
         record = json.loads(executed_path(entry, out).read_text(encoding="utf8"))["metadata"]["lmprep_run"]
-    except FileNotFoundError:
+    except (FileNotFoundError, json.JSONDecodeError, KeyError):  # never run, or damaged
         return None
     library = _library(root)
     files = {name: library.get(name, "") for name in record["files"]}
@@ -133,7 +133,8 @@ def _key(entry: Entry, files: dict[str, str], seed: int, root: Path) -> str:
     lock = root / "requirements.lock"
     pins = lock.read_text(encoding="utf8") if lock.exists() else ""
     device = os.environ.get("LMPREP_DEVICE", "")
-    parts = [entry.code, sorted(files.items()), pins, seed, device, platform.python_version()]
+    code = [(cell.source, cell.metadata) for cell in entry.cells if cell.kind == "code"]
+    parts = [code, sorted(files.items()), pins, seed, device, platform.python_version()]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

@@ -137,8 +137,10 @@ def _report(entry: Entry, notebook: nbformat.NotebookNode, failed: int, problem:
     text = entry.path.read_text(encoding="utf8")
     codes = [cell.source for cell in notebook.cells[: failed + 1] if cell.cell_type == "code"]
     start = 0
-    for code in codes:
-        start = text.find(code, start)
+    end = 0
+    for code in codes:  # from the end of the last one: two cells may hold the same code
+        start = text.find(code, end)
+        end = start + len(code)
     problem = re.sub(r"\x1b\[[0-9;]*m", "", problem)
     inside = re.search(r"Cell In\[\d+\], line (\d+)", problem)
     line = text.count("\n", 0, start) + (int(inside[1]) if inside else 1)

@@ -50,11 +50,12 @@ def reads(text: str, root: str = ".") -> nbformat.NotebookNode:
         raise ValueError(f"no notebook under {folder / 'notebooks'} has the text that is to be read")
     entry = read_entry(path)
     notebook = jupytext.reads(text, fmt="py:percent")
-    for cell, done in zip(notebook.cells, executed(entry, folder).cells, strict=True):
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = done.outputs, done.execution_count
-            for output in cell.outputs:
-                output.get("data", {}).pop(EVIDENCE_MIME, None)  # not for the eye; the same is there as HTML
+    # Only code cells are paired: prose may have come, gone or moved since the run.
+    here, there = ([c for c in n.cells if c.cell_type == "code"] for n in (notebook, executed(entry, folder)))
+    for cell, done in zip(here, there, strict=True):
+        cell.outputs, cell.execution_count = done.outputs, done.execution_count
+        for output in cell.outputs:
+            output.get("data", {}).pop(EVIDENCE_MIME, None)  # not for the eye; the same is there as HTML
     notebook.metadata = nbformat.from_dict(
         {"language_info": {"name": "python", "pygments_lexer": "ipython3"}}
     )
@@ -70,7 +71,7 @@ def executed(entry: Entry, root: Path) -> nbformat.NotebookNode:
     out = root / "_build/executed"
     if last_run(entry, root, out) is None:
         path = os.path.relpath(entry.path, root)
-        raise NotExecuted(f"{path} has no outputs of its present code: python -m lmprep_book.execute {path}")
+        raise NotExecuted(f"{path} has no outputs of its present code: make one NB={entry.slug}")
     return nbformat.read(executed_path(entry, out), as_version=4)
 
 

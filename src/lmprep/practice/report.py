@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _CSS = "lmprep-report"
+# JupyterLab takes the triangle and the pointer from summaries; without them nothing says that they open.
+_SUMMARY = "<summary style='cursor: pointer; list-style: disclosure-closed inside'>"
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class Report:
             parts.append(f"<p>Printed in that case:</p><pre>{escape(self.printed)}</pre>")
         if self.hint:
             number, text = self.hint
-            parts.append(f"<details><summary>Hint {number} of 3</summary><p>{escape(text)}</p></details>")
+            parts.append(f"<details>{_SUMMARY}Hint {number} of 3</summary><p>{escape(text)}</p></details>")
         return f'<div class="{_CSS}">{"".join(parts)}</div>'
 
     def _item(self, result: Result) -> str:
@@ -107,7 +109,7 @@ class Report:
             return f"<li>{title}</li>"
         rows = "".join(f"<dt>{label}</dt><dd>{_html(text)}</dd>" for label, text in result.details().items())
         is_open = " open" if result is self.failures[0] else ""
-        return f"<li><details{is_open}><summary>{title}</summary><dl>{rows}</dl></details></li>"
+        return f"<li><details{is_open}>{_SUMMARY}{title}</summary><dl>{rows}</dl></details></li>"
 
     def __rich__(self) -> "RenderableType":
         from rich.text import Text
