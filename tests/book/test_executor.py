@@ -131,6 +131,13 @@ ALL = set(NOTEBOOKS)
         ("notebooks/training/uses_first.py", "# # What does", "# # What, please, does", set()),
         ("notebooks/architectures/uses_none.py", "Prose.", "Better prose.", set()),
         ("notebooks/architectures/uses_none.py", "alone", "all alone", {"architectures/uses_none"}),
+        (
+            "_build/executed/architectures/uses_none.ipynb",
+            "lmprep_run",
+            "lmprep_ran",
+            {"architectures/uses_none"},
+        ),
+        ("_build/executed/architectures/uses_none.ipynb", "", "{", {"architectures/uses_none"}),
         ("requirements.lock", "nothing==1", "nothing==2", ALL),
     ],
 )
@@ -141,6 +148,12 @@ def test_a_change_makes_stale_what_depends_on_it(
     text = path.read_text(encoding="utf8")
     path.write_text(text.replace(old, new, 1) if old else new, encoding="utf8")
     assert {name for name in NOTEBOOKS if run_of(book, name) is None} == stale
+
+
+def test_a_changed_tag_makes_stale(book: Path) -> None:
+    path = book / "notebooks/architectures/uses_none.py"
+    path.write_text(path.read_text().replace("# %%\n", '# %% tags=["hide-input"]\n'))
+    assert {name for name in NOTEBOOKS if run_of(book, name) is None} == {"architectures/uses_none"}
 
 
 def test_a_deleted_library_file_makes_stale(book: Path) -> None:
