@@ -1,8 +1,10 @@
 # Every target does its own set-up; all it needs is make and Python 3.11 or newer.
 #   PYTHON=python3.12   another interpreter
+#   JOBS=4              test processes at a time
 #   TORCH_INDEX=URL     an index of CPU wheels of torch, used where pip would otherwise bring the CUDA build
 PYTHON ?= python3
 TORCH_INDEX ?=
+JOBS ?= 2
 
 BIN := .venv/bin
 WITH := PYTHONPATH="$(CURDIR)/book/_ext" OMP_NUM_THREADS=1
@@ -12,10 +14,17 @@ TORCH := $(shell grep '^torch==' requirements.lock)
 # The name of the stamp changes with what is to be installed, so a changed lock is picked up by itself.
 READY := .venv/.ready-$(shell cat requirements.lock pyproject.toml | cksum | cut -d ' ' -f 1)
 
-.PHONY: help book test quick lab serve lint unit sabotage outputs browser one dist lock clean
+# The tests of what is not committed: of a changed part, of a changed module, of the book's machinery.
+CHANGED := git status --porcelain | cut -c 4- | tr -d '"' | sed -nE \
+	-e 's,^(src/lmprep|notebooks|tests)/([a-z]+)/.*,tests/\2,p' \
+	-e 's,^(src/lmprep/|tests/test_)([a-z]+)\.py,tests/test_\2.py,p' \
+	-e 's,^book/_ext/.*,tests/book/test_reader.py,p' \
+	| sort -u | grep -vx tests/book | while read -r tests; do [ -e "$$tests" ] && echo "$$tests"; done
+
+.PHONY: help book test quick lab serve lint format unit sabotage outputs browser one dist lock clean
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 11
+	@awk -F ':[^#]*## ' '/^[a-z]+:.*## / { printf "%-11s%s\n", $$1, $$2 }' Makefile
 
 book: $(READY)  ## run the notebooks that changed, build the book (warnings are errors), print its address
 	$(PY) -m lmprep_book.execute
@@ -24,11 +33,11 @@ book: $(READY)  ## run the notebooks that changed, build the book (warnings are 
 	$(WITH) $(BIN)/jupyter-book build . -W -n --keep-going --quiet
 	@echo "Open file://$(CURDIR)/_build/html/index.html (or: make serve)"
 
-test: lint unit sabotage outputs  ## lint, types, unit and reference tests, claims broken on purpose, outputs reproduced
+test: lint unit sabotage outputs  ## lint, types, unit and reference tests, theses broken on purpose, outputs reproduced
 
 quick: $(READY) lint  ## at most 90 s: lint, the notebooks' contract, the changed parts' tests, changed notebooks
 	$(PY) -m lmprep_book.execute
-	$(PY) -m pytest tests/book/test_contract.py $$(git status --porcelain | sed -nE 's,^.. "?(src/lmprep|notebooks|tests)/([a-z]+)/.*,tests/\2,p' | sort -u | while read -r folder; do [ -d "$$folder" ] && [ "$$folder" != tests/book ] && echo "$$folder"; done)
+	$(PY) -m pytest -n $(JOBS) --dist worksteal tests/book/test_contract.py $$($(CHANGED))
 
 lab: $(READY)  ## open your own copies of the notebooks (in work/) in JupyterLab
 	$(PY) -m lmprep_book.lab
@@ -44,18 +53,22 @@ lint: $(READY)  ## ruff, mypy, import-linter
 	$(PY) -m mypy
 	$(BIN)/lint-imports
 
+format: $(READY)  ## mend what ruff can mend
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
 unit: $(READY)  ## the unit and reference tests, the contract, the graded tasks
-	$(PY) -m pytest -m "not sabotage and not outputs and not site" -n 2 --dist worksteal
+	$(PY) -m pytest -m "not sabotage and not outputs and not site" -n $(JOBS) --dist worksteal
 
 sabotage: $(READY)  ## break what each thesis measures: the claim must notice
-	$(PY) -m pytest -m sabotage -n 2 --dist worksteal
+	$(PY) -m pytest -m sabotage -n $(JOBS) --dist worksteal
 
 outputs: $(READY)  ## run the notebooks a second time and compare every output
 	$(PY) -m lmprep_book.execute
-	$(PY) -m pytest -m outputs -n 2 --dist worksteal
+	$(PY) -m pytest -m outputs -n $(JOBS) --dist worksteal
 
 browser: $(READY)  ## look at every page of the built book in Chromium
-	$(PY) -m pytest -m site -n 2 --dist worksteal
+	$(PY) -m pytest -m site -n $(JOBS) --dist worksteal
 
 one: $(READY)  ## NB=slug [SEEDS=5]: run, verify and render one entry, also with other seeds
 	@[ -n "$(NB)" ] || { echo "Which entry? For example: make one NB=self_attention_math SEEDS=5"; exit 1; }

@@ -31,8 +31,8 @@ def book() -> Book:
 
 @of_each_entry
 def test_entry_meets_the_contract(path: Path, book: Book) -> None:
-    found = faults(path, book)
-    assert not found, "\n" + "\n".join(found)
+    if found := faults(path, book):
+        pytest.fail("\n".join(found), pytrace=False)
 
 
 @pytest.mark.outputs

@@ -94,6 +94,8 @@ def _render(entry: Entry, root: Path) -> int:
     if done.returncode or not page.exists():
         print(done.stdout + done.stderr)
         return done.returncode or 1
+    # Not fatal here: with one page alone, a link to another entry has nowhere to lead.
+    print(*(line for line in done.stderr.splitlines() if "WARNING" in line), sep="\n")
     print(f"Open {page.as_uri()}")
     return 0
 
