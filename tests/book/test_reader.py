@@ -216,6 +216,21 @@ def test_links_between_copies_lead_to_copies(book: Path) -> None:
     assert (book / "work/training/../architectures/base.ipynb").exists()
 
 
+def test_copies_write_citations_out(tmp_path: Path) -> None:
+    references = tmp_path / "references.bib"
+    entries = {
+        "one": "Solo, Ann",
+        "two": "Solo, Ann and de Duo, Bo",
+        "many": "Solo, Ann and Duo, Bo and others",
+    }
+    for key, authors in entries.items():
+        with references.open("a") as file:
+            file.write(f"@article{{{key}, title={{T}}, author={{{authors}}}, year={{2017}}}}\n")
+    text = "As {cite:t}`one` found {cite:p}`two,many`, with `{code}`."
+    said = "As Solo (2017) found (Solo and de Duo, 2017; Solo et al., 2017), with `{code}`."
+    assert lab.in_words(text, references) == said
+
+
 def test_copies_are_never_overwritten(book: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert lab.main(["--root", str(book)]) == 0
     assert capsys.readouterr().out.count(": new\n") == 2

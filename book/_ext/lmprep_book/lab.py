@@ -6,12 +6,15 @@ A copy that exists is the reader's: it is never written to.
 import argparse
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import jupytext
 import nbformat
+from pybtex.database import parse_file
 
 from lmprep.entries import Entry
 from lmprep_book.reader import book_entries, expand
@@ -20,6 +23,10 @@ from lmprep_book.reader import book_entries, expand
 def copy_of(entry: Entry, entries: Sequence[Entry]) -> nbformat.NotebookNode:
     """The entry as a notebook without outputs, which remembers what it was made from."""
     notebook = expand(jupytext.read(entry.path, fmt="py:percent"), entry, entries, suffix=".ipynb")
+    references = entry.path.parents[2] / "book/references.bib"
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = in_words(cell.source, references)
     made_from = json.dumps([(cell.cell_type, cell.source) for cell in notebook.cells])
     notebook.metadata = nbformat.from_dict(
         {
@@ -28,6 +35,30 @@ def copy_of(entry: Entry, entries: Sequence[Entry]) -> nbformat.NotebookNode:
         }
     )
     return notebook
+
+
+def in_words(text: str, references: Path) -> str:
+    """The text with its citations written out, since JupyterLab has no bibliography."""
+
+    def written_out(found: re.Match[str]) -> str:
+        names = _authors_and_years(references)
+        cited = [names[key.strip()] for key in found[2].split(",")]
+        if found[1] == "t":
+            return ", ".join(f"{authors} ({year})" for authors, year in cited)
+        return f"({'; '.join(f'{authors}, {year}' for authors, year in cited)})"
+
+    return re.sub(r"\{cite:([tp])\}`([^`]+)`", written_out, text)
+
+
+@cache
+def _authors_and_years(references: Path) -> dict[str, tuple[str, str]]:
+    found = {}
+    for key, entry in parse_file(references).entries.items():
+        names = [" ".join(person.prelast_names + person.last_names) for person in entry.persons["author"]]
+        names = [re.sub(r"[{}\\]", "", name) for name in names]
+        authors = " and ".join(names) if len(names) <= 2 else f"{names[0]} et al."
+        found[key] = (authors, entry.fields["year"])
+    return found
 
 
 def place(entry: Entry, entries: Sequence[Entry], work: Path) -> str:
