@@ -6,6 +6,7 @@ false cannot be built. Each call also emits its record under `EVIDENCE_MIME`, fr
 page is made.
 """
 
+import html
 import math
 from numbers import Real
 from typing import Any
@@ -186,12 +187,8 @@ def _emit(label: str, text: str, record: dict[str, Any]) -> None:
     if get_ipython() is None:
         print(plain)
         return
-    html = (
+    shown_as_html = (
         f'<div class="lmprep-evidence lmprep-{label}"><span class="lmprep-mark">✓ {label}</span> '
-        f"{_escape(text)}: <strong>{_escape(shown)}</strong></div>"
+        f"{html.escape(text, quote=False)}: <strong>{html.escape(shown, quote=False)}</strong></div>"
     )
-    display({"text/plain": plain, "text/html": html, EVIDENCE_MIME: record}, raw=True)
-
-
-def _escape(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    display({"text/plain": plain, "text/html": shown_as_html, EVIDENCE_MIME: record}, raw=True)

@@ -20,6 +20,7 @@ from jupytext.config import load_jupytext_configuration_file
 from lmprep.entries import BLOCKS, PARTS, Entry, headings, read_entry
 from lmprep.evidence import EVIDENCE_MIME
 from lmprep.practice import TASKS
+from lmprep_book.derive import records_of
 from lmprep_book.execute import over_budget
 
 MOST_WORDS, MOST_CODE_LINES, MOST_CELLS = 1800, 160, 40
@@ -535,7 +536,7 @@ def _budget(page: Page, notebook: nbformat.NotebookNode) -> Iterator[str]:
 
 def _recorded(page: Page, notebook: nbformat.NotebookNode) -> Iterator[str]:
     written = [_constant(_argument(call, 0, "key")) for call in page.evidence]
-    recorded = [record["key"] for record in _records(notebook)]
+    recorded = [record["key"] for record in records_of(notebook)]
     if recorded != written:
         yield f"the source has the evidence {written}, its last run recorded {recorded}"
 
@@ -564,7 +565,7 @@ def _measured_in_prose(page: Page, notebook: nbformat.NotebookNode) -> Iterator[
     """Numbers of three significant digits or more that are both in an output and in the text. What stands in
     a code cell as well is a setting, no measurement."""
     settings = {value for node in page.nodes if (value := _constant(node)) is not None and _is_number(node)}
-    values = [record["value"] for record in _records(notebook) if record["kind"] == "claim"]
+    values = [record["value"] for record in records_of(notebook) if record["kind"] == "claim"]
     values += [_value(number) for number in _printed(notebook) if "." in number]
     prose = re.sub(
         r"\{[\w:]+\}`[^`]*`|`[^`]*`|\$\$.*?\$\$|\]\([^)]*\)|https?://\S+", " ", page.prose, flags=re.S
@@ -665,11 +666,6 @@ def _imported(page: Page) -> set[str]:
 
 def _alt_text(metadata: Mapping[str, Any]) -> str:
     return str(metadata.get("mystnb", {}).get("image", {}).get("alt", "")).strip()
-
-
-def _records(notebook: nbformat.NotebookNode) -> list[dict[str, Any]]:
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    return [output.data[EVIDENCE_MIME] for output in outputs if EVIDENCE_MIME in output.get("data", {})]
 
 
 def _printed(notebook: nbformat.NotebookNode) -> Iterator[str]:
