@@ -1,0 +1,1 @@
+"""The same model with fewer bytes, fewer weights or fewer passes."""

@@ -1,0 +1,1 @@
+"""Metrics, and how sure one can be of them."""

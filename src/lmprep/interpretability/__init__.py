@@ -1,0 +1,1 @@
+"""What a model's inside says about its decisions, and how far to trust it."""

@@ -1,0 +1,1 @@
+"""Graded tasks on pretraining."""

@@ -1,0 +1,1 @@
+"""What is learned from unlabeled text: objectives, masking, adapters."""

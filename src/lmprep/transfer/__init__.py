@@ -1,0 +1,1 @@
+"""What pre-training carries over to another task, language or modality."""

@@ -1,0 +1,1 @@
+"""Privacy, robustness, fairness: what holds when somebody tries to break it."""
