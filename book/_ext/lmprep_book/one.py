@@ -80,8 +80,8 @@ def _run_seeds(entry: Entry, root: Path, seeds: int) -> bool:
 
 
 def _render(entry: Entry, root: Path) -> int:
-    """Build the entry's page as a book of its own, in _build/one; returns Sphinx's exit status."""
-    folder = root / "_build/one"
+    """Build the entry's page as a book of its own, in _build/one/<slug>; returns 0 if nothing warns."""
+    folder = root / "_build/one" / entry.slug
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     # The bibliography is part of it, so that citations resolve; links to other entries stay text.
@@ -94,10 +94,10 @@ def _render(entry: Entry, root: Path) -> int:
     if done.returncode or not page.exists():
         print(done.stdout + done.stderr)
         return done.returncode or 1
-    # Not fatal here: with one page alone, a link to another entry has nowhere to lead.
-    print(*(line for line in done.stderr.splitlines() if "WARNING" in line), sep="\n")
-    print(f"Open {page.as_uri()}")
-    return 0
+    # With one page alone, a link to another entry has nowhere to lead: that warning means nothing here.
+    warnings = [line for line in done.stderr.splitlines() if "WARNING" in line and "xref_missing" not in line]
+    print(*warnings, f"Open {page.as_uri()}", sep="\n")
+    return 1 if warnings else 0
 
 
 if __name__ == "__main__":
