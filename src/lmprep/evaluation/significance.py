@@ -1,0 +1,83 @@
+"""Is one system better than another, or was the test set kind to it?"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Score = Callable[[NDArray[Any]], NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a test set says of the difference between two systems.
+
+    Args:
+        difference: score of b minus score of a.
+        low, high: ends of the confidence interval of that difference.
+        p_value: how often a difference as large would arise if there were none; two-sided.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+
+
+def paired_bootstrap(
+    a: ArrayLike,
+    b: ArrayLike,
+    score: Score | None = None,
+    *,
+    rng: np.random.Generator,
+    num_samples: int = 1000,
+    level: float = 0.95,
+) -> Comparison:
+    """Compare two systems on test sets that could have been: N items drawn, with replacement, from the N.
+
+    Each draw takes the same items of both systems, so that what makes an item hard for both cancels.
+
+    Args:
+        a, b: what the score needs to know of each item: (N,) one number or (N, K) statistics, item by item
+            for the same N items.
+        score: maps sums of statistics over items, (R, K), to R scores. None: the mean, for (N,).
+        rng: the source of randomness.
+        num_samples: how many test sets to draw.
+        level: of the confidence interval, between 0 and 1.
+
+    Returns:
+        The difference on the items given, the interval between quantiles of the resampled differences, and
+        a p-value: the share of resampled differences further from their mean than the difference is from 0.
+
+    Raises:
+        ValueError: a and b differ in shape, are empty or hold NaN; a score is missing for (N, K); an option
+            is out of range; or a score is not a finite number.
+
+    Source: Koehn (2004); the p-value: Efron and Tibshirani (1993).
+    """
+    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if a.shape != b.shape or a.ndim not in (1, 2) or a.size == 0:
+        raise ValueError(f"a and b must both be (N,) or (N, K), not empty, got {a.shape} and {b.shape}")
+    if score is None and a.ndim == 2:
+        raise ValueError(f"score is needed for statistics of shape {a.shape}: say what becomes of their sums")
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise ValueError("a and b must be finite: drop the items that have no score from both, or score them")
+    if num_samples < 1 or not 0 < level < 1:
+        raise ValueError(f"num_samples must be at least 1 and level between 0 and 1, got {num_samples} and "
+                         f"{level}")  # fmt: skip
+    num_items = len(a)
+    both = np.concatenate([a.reshape(num_items, -1), b.reshape(num_items, -1)], axis=1)  # (N, 2K)
+    draws = (rng.integers(num_items, size=num_items) for _ in range(num_samples))
+    times = (np.bincount(draw, minlength=num_items) for draw in draws)  # how often each item is drawn
+    sums = np.stack([both.sum(axis=0), *(count @ both for count in times)])  # (1 + num_samples, 2K)
+    sums_a, sums_b = np.split(sums, 2, axis=1)
+    differences = score(sums_b) - score(sums_a) if score is not None else (sums_b - sums_a)[:, 0] / num_items
+    if np.shape(differences) != (1 + num_samples,) or not np.isfinite(differences).all():
+        raise ValueError(f"score must map (R, K) to R finite numbers, got {np.shape(differences)} for "
+                         f"{sums_a.shape}: {differences}")  # fmt: skip
+    observed, resampled = float(differences[0]), differences[1:]
+    low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
+    further = int((abs(resampled - resampled.mean()) > abs(observed)).sum())
+    return Comparison(observed, float(low), float(high), (1 + further) / (1 + num_samples))
