@@ -1,0 +1,452 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   lmprep:
+#     asked: 2
+#     level: 2
+#     needs: []
+#     question_zh: 如何进行语言模型的量化？
+#     short: Quantization
+#     source: S23
+#     tasks:
+#     - quantize_affine
+# ---
+
+# %% [markdown]
+# # Symmetric or affine, per-tensor or per-channel, PTQ or QAT?
+
+# %% [markdown] tags=["answer"]
+# ## The 30-second answer
+#
+# The error is set by the step, and the step by the widest value that shares the scale. So granularity comes first: at
+# four bits, one scale for a whole matrix can ruin a model whose rows differ in range, where one a row, or a small group,
+# keeps it working. Affine wastes no codes on values that never occur: use it for one-sided activations, symmetric for
+# weights. Start with post-training quantization; if very few bits break it, train with simulated rounding and gradients
+# passed straight through.
+#
+# :::{dropdown} The two-minute answer
+# A grid has a scale $s$ and an integer zero point $z$: $q = \mathrm{clamp}(\mathrm{round}(x/s) + z)$, and back,
+# $\hat x = s\,(q - z)$. Symmetric means $z = 0$ and a range of $\pm\max|x|$; affine covers $[\min x, \max x]$, extended to
+# include zero. That choice is independent of granularity (one grid for a tensor, a row, a group, a token), of what is
+# quantized (weights only, or activations too), and of when (after training, or during).
+#
+# Within the range the error is at most $s/2$ and its variance about $s^2/12$, so each bit is worth six decibels. A weight
+# matrix of shape $(O, I)$ can have a scale for each of its $O$ rows, because a row makes one output and its scale leaves the
+# sum. Activations $(N, I)$ can have one for each of the $N$ tokens. Neither can have one for each of the $I$ columns: that is
+# the axis summed over. Activation outliers sit in columns, which is why they are moved into the weights (SmoothQuant)
+# or kept in 16 bits (LLM.int8).
+#
+# Weight ranges are known; ranges of activations come from calibration data, or are taken for each token as it comes. At
+# 8 bits round-to-nearest mostly does; at 4 bits use groups, and GPTQ or AWQ if needed; below that, quantization-aware
+# training.
+# :::
+
+# %% [markdown] tags=["rubric"]
+# ## What the interviewer listens for
+#
+# - Junior: scale and zero point; symmetric means zero point 0, and says nothing about what shares a scale.
+# - Junior: zero must be exact, and the zero point therefore whole.
+# - Mid: error variance $s^2/12$, six decibels a bit, and that the widest value sets $s$ for everyone in its group.
+# - Mid: which axes may have scales of their own in an integer product, and why.
+# - Mid: why QAT needs a straight-through gradient, and that the weights it trains stay in floating point.
+# - Senior: where LLM outliers sit, and the rescaling that moves them.
+# - Senior: when fewer bits mean less time, and when they mean only fewer bytes.
+
+# %% tags=["hide-input"]
+import copy
+
+import matplotlib.pyplot as plt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lmprep.compression import quantize as quant
+from lmprep.data.corpora import digits, english_text, sentence_encoder
+from lmprep.evidence import agrees, claim
+from lmprep.notebook import generator, setup, show
+from lmprep.plotting import label_lines
+from lmprep.practice import check
+from lmprep.training.loop import fit
+
+setup()  # and no device: this page stays on the CPU, where torch multiplies integers
+
+# %% [markdown]
+# ## Eight weights on fifteen values, then on sixteen
+#
+# Take eight weights of one row and four bits. Symmetric: the widest is 1.40, the codes run from −7 to 7, so the step is
+# 1.40 / 7 = 0.20. Affine: codes from 0 to 15 for the range from −0.40 to 1.40, so the step is 1.80 / 15 = 0.12, and zero ought
+# to sit at code 0.40 / 0.12 = 3.33.
+#
+# | weight | −0.40 | −0.13 | **0** | 0.05 | 0.31 | 0.57 | 0.92 | 1.40 |
+# |---|---|---|---|---|---|---|---|---|
+# | symmetric code | −2 | −1 | **0** | 0 | 2 | 3 | 5 | 7 |
+# | … × 0.20 | −0.40 | −0.20 | **0** | 0 | 0.40 | 0.60 | 1.00 | 1.40 |
+# | affine code, zero at 3.33 | 0 | 2 | **3** | 4 | 6 | 8 | 11 | 15 |
+# | … (code − 3.33) × 0.12 | −0.40 | −0.16 | **−0.04** | 0.08 | 0.32 | 0.56 | 0.92 | 1.40 |
+# | affine code, zero at 3 | 0 | 2 | **3** | 3 | 6 | 8 | 11 | 15 |
+# | … (code − 3) × 0.12 | −0.36 | −0.12 | **0** | 0 | 0.36 | 0.60 | 0.96 | 1.44 |
+#
+# Symmetric leaves the five codes below −2 unused; affine gets a smaller step for it. With the zero point left at 3.33, zero
+# comes back as −0.04: every padded position, every ReLU that is off and every pruned weight would add the same small
+# error, and they add up. Rounded to 3, zero is exact and the grid slides by a third of a step. No value in the range is off by
+# more than half a step.
+
+# %%
+show(quant.qparams, quant.quantize)
+
+# %%
+row = torch.tensor([-0.40, -0.13, 0.00, 0.05, 0.31, 0.57, 0.92, 1.40])
+grids = [quant.qparams(row, 4, symmetric=choice) for choice in (True, False)]
+ours = torch.stack([quant.fake_quantize(row, grid) for grid in grids])
+by_hand = ((0.20, 0, -7, 7), (0.12, 3, 0, 15))  # scale, zero point, lowest and highest code
+theirs = torch.stack([torch.fake_quantize_per_tensor_affine(row, *grid) for grid in by_hand])
+agrees("eight_weights", "torch.fake_quantize_per_tensor_affine", ours, theirs, atol=1e-6)
+
+# %% [markdown]
+# ## Six decibels a bit, less what the widest weight takes
+#
+# If values lie many steps apart, rounding errors are spread evenly over $\pm s/2$, with variance $s^2/12$. For $b$ bits,
+# symmetric, the signal-to-quantization-noise ratio is then
+#
+# $$
+# \mathrm{SQNR} = 10 \log_{10} \frac{\overline{x^2}}{s^2/12} \;\text{dB}, \qquad s = \frac{\max |x|}{2^{b-1} - 1} .
+# $$
+#
+# One more bit about halves $s$: $20 \log_{10} 2 = 6.02$ dB, and more between very few bits, where $2^{b-1} - 1$ more than
+# doubles. The largest value over the root mean square shifts the line: make one weight ten times as large, and all that
+# share its scale lose 20 dB, over three bits. How many share it is called granularity. Where half a step exceeds most
+# weights, they become zero, the error is the weight itself, and the ratio sinks to 0 dB.
+#
+# ## Only a shared scale sees that rows differ
+#
+# Rows of trained weights differ in range. Is that what breaks a model, or do rows differ in matrices that are fragile
+# anyway? To change the ranges alone, the outlier rows here are **constructed**. A classifier of digits is trained; then, in a copy,
+# each hidden unit's row of weights and its bias are multiplied by a random power of two, and its output is divided by
+# it. ReLU lets positive factors through, and powers of two do not round: both networks compute the same function, bit by
+# bit. Folding normalization into weights does such things to real networks: MobileNetV2 falls to chance at 8 bits for it
+# {cite:p}`nagel2019data`.
+
+# %%
+# Try: spread = 0.0. The copy has no outlier rows, one scale does as well as many, and the
+# thesis fails: what broke the copy was the rows' ranges. With bits = 8 too little breaks.
+spread, bits, steps = 2.0, 4, 200  # spread: standard deviation of the exponents of two
+
+data = digits().with_format("torch")
+(images, labels), (test_images, test_labels) = (
+    (data[split][:]["image"].flatten(1), data[split][:]["label"]) for split in ("train", "test")
+)  # (N, 64), (N,)
+
+
+class Classifier(nn.ModuleList):
+    """Pixels (N, 64) to digits (N, 10); what a layer puts out is divided by its gains."""
+
+    gains = (torch.ones(128), torch.ones(128), torch.ones(10))
+
+    def forward(self, x: Tensor, bits: int | None = None, share: str = "row") -> Tensor:
+        for layer, gain in zip(self, self.gains, strict=True):
+            weight = layer.weight if bits is None else quant.simulate(layer.weight, bits, share)
+            x = F.linear(x.relu(), weight, layer.bias) / gain  # no pixel is negative
+        return x
+
+
+def train(model: Classifier, draw: int, rate: float, bits: int | None = None) -> Classifier:
+    rows = torch.randint(len(images), (steps, 64), generator=generator(draw))
+    fit(model, lambda step: rows[step], lambda m, i: F.cross_entropy(m(images[i], bits), labels[i]),
+        optimizer=torch.optim.Adam(model.parameters(), lr=rate), num_steps=steps)  # fmt: skip
+    return model
+
+
+def accuracy(model: Classifier, *options) -> float:
+    return (model(test_images, *options).argmax(dim=1) == test_labels).double().mean().item()
+
+
+plain = Classifier([nn.Linear(64, 128), nn.Linear(128, 128), nn.Linear(128, 10)])
+train(plain, draw=1, rate=3e-3)
+outliers, g = copy.deepcopy(plain), generator(2)
+outliers.gains = [2 ** (spread * torch.randn(128, generator=g)).round() for _ in range(2)] + [1]
+for layer, gain in zip(outliers[:2], outliers.gains[:2], strict=True):
+    layer.weight.data *= gain[:, None]
+    layer.bias.data *= gain
+
+# %%
+bits_tried = range(2, 9)
+arms = {f"{rows}, {scales}": (model, share)
+        for share, scales in (("row", "a scale each"), ("tensor", "one scale"))
+        for rows, model in (("trained rows", plain), ("outlier rows", outliers))}  # fmt: skip
+correct, decibels = {}, {}
+for name, (model, share) in arms.items():
+    weight = model[1].weight
+    decibels[name] = [quant.sqnr(weight, quant.simulate(weight, n, share)) for n in bits_tried]
+    correct[name] = [accuracy(model, n, share) for n in bits_tried]
+uniform = 2 * torch.rand(1, 100_000, generator=generator(3)) - 1
+spaced = [quant.sqnr(uniform, quant.simulate(uniform, n, "tensor")) for n in bits_tried]
+
+# %% mystnb={"image": {"alt": "Two charts against bits, from 2 to 8, with four curves each. Left: signal-to-noise ratio of a weight matrix. Values spread evenly lie on a dashed line of 6.02 decibels a bit, except at very few bits. Trained rows run parallel to it some decibels lower, with a scale each or with one; outlier rows with a scale each coincide with trained rows; outlier rows with one scale stay far below. Right: accuracy on digits. Three curves lie together, high from 3 bits on; outlier rows with one scale fall from 8 bits downwards and end at chance."}} tags=["hide-input"]
+_, axes = plt.subplots(1, 2, figsize=(9.6, 3.6))
+axes[0].plot(bits_tried, [spaced[-1] + 6.02 * (n - 8) for n in bits_tried], "k--", linewidth=1)
+axes[0].plot(bits_tried, spaced, "kx", label="evenly spread values, 6.02 dB a bit")
+for ax, curves in zip(axes, (decibels, correct), strict=True):
+    for rank, (name, curve) in enumerate(curves.items()):
+        ax.plot(bits_tried, curve, "o-", linewidth=5 / (rank + 1), label=name)
+    ax.set(xlabel="bits a weight", xlim=(1.8, 14), xticks=bits_tried)
+    label_lines(ax)
+axes[0].set(title="The widest weight shifts the line", ylabel="SQNR (dB)")
+axes[1].set(title="Outlier rows ruin one scale only", ylabel="accuracy on digits")
+plt.show()
+
+# %%
+trained_each, outlier_each, trained_one, outlier_one = (c[bits - 2] for c in correct.values())
+claim("rows_break_one_scale", "4 bits: accuracy a scale each row saves, outlier less trained rows",
+      outlier_each - outlier_one - (trained_each - trained_one), at_least=0.3, thesis=True)  # fmt: skip
+apart = [outliers(test_images, n) - plain(test_images, n) for n in (None, *bits_tried)]
+claim("same_function", "outlier rows less trained rows: outputs in float32 and with 2 to 8 bits and a "
+      "scale each row", torch.stack(apart).abs().max(), at_most=0)  # fmt: skip
+claim("six_decibels", "evenly spread values: SQNR gained a bit, from 6 to 8 bits",
+      (spaced[-1] - spaced[-3]) / 2, at_least=5.72, at_most=6.32, unit="dB")  # fmt: skip
+
+# %% [markdown]
+# With a scale each, outlier rows change nothing, not even a last digit: the factor goes into the scale, and the integers
+# stay as they were. With one scale, the widest row sets the step and most others round to zero.
+#
+# ## A real encoder breaks where its rows differ
+#
+# Nothing is constructed here: round the 36 matrices in the layers of a sentence encoder to 4 bits, and compare the vectors of
+# some sentences with the original ones. Then give rows their own scales in nine matrices only: those where
+# the widest row exceeds the median row most, or least.
+
+# %%
+encoder = sentence_encoder()
+stack = encoder.model.encoder
+linears = {name: m for name, m in stack.named_modules() if isinstance(m, nn.Linear)}
+weights = {name: module.weight.detach() for name, module in linears.items()}  # (O, I) each
+ranges = {name: weight.abs().amax(dim=1) for name, weight in weights.items()}  # (O,) each
+order = sorted(ranges, key=lambda name: ranges[name].max() / ranges[name].median())
+text = " ".join(" ".join(english_text()["test"]["text"]).split())
+sentences = [part for part in text.split(". ") if 40 < len(part) < 120][:8]
+wanted = encoder.encode(sentences)  # (N, D)
+reads = quant.linear_inputs(stack, lambda: encoder.encode([text]))  # (T, I) each, for later
+
+
+# Mean cosine with the original vectors at 4 bits; matrices not in `finer` have one scale.
+def likeness(finer: list[str], share: str | int = "row") -> Tensor:
+    for name, m in linears.items():
+        m.weight.data = quant.simulate(weights[name], 4, share if name in finer else "tensor")
+    return (encoder.encode(sentences) * wanted).sum(dim=1).mean()
+
+
+tensor, row, group = likeness([]), likeness(order), likeness(order, 32)
+most, least = likeness(order[-9:]), likeness(order[:9])
+print(f"one scale a matrix {tensor:.2f}, a row {row:.2f}, a group of 32 weights {group:.2f}")
+print(f"a row in the most uneven nine {most:.2f}, in the most even nine {least:.2f}")
+claim("finer_scales", "encoder at 4 bits: cosine with a scale a row, less with one a matrix",
+      row - tensor, at_least=0.3)  # fmt: skip
+claim("where_rows_differ", "encoder at 4 bits: cosine with row scales in the nine matrices with the "
+      "most uneven rows, less in those with the most even", most - least, at_least=0.2)  # fmt: skip
+
+# %% [markdown]
+# Groups of 32 are finer still, but a group's scale, in 16 bits, costs half a bit a weight. And count bytes on the whole
+# model: its embedding table, half of all parameters, has not shrunk.
+
+# %%
+groups = weights[order[-1]].unflatten(1, (-1, 32))  # (O, G, 32)
+grid = quant.qparams(groups, 4, axis=(0, 1))
+left = quant.pack_int4(quant.quantize(groups, grid)).nbytes + grid.scale.half().nbytes
+share = sum(weight.numel() for weight in weights.values()) / encoder.model.num_parameters()
+claim("the_model_shrinks_less", "whole encoder, its layers in groups of 32: bytes before over after",
+      1 / (1 - share + share * left / groups.nbytes), at_most=2, unit="×")  # fmt: skip
+
+# %% [markdown]
+# ## Activations: one-sided, and loud in one column
+#
+# With $x_i = s_x (q_i - z_x)$ and $w_i = s_w (p_i - z_w)$, a sum over $I$ inputs is
+#
+# $$
+# \sum_i x_i w_i = s_x s_w \Big( \sum_i q_i\, p_i - z_x \sum_i p_i - z_w \sum_i q_i + I z_x z_w \Big) .
+# $$
+#
+# The sums are of integers, in int32. The second and the last are known beforehand and go into the bias. The third depends
+# on the input, and vanishes if weights are symmetric. So: weights symmetric, activations affine. But no scale may depend on $i$,
+# or it could not leave the sum.
+
+# %%
+show(quant.int_linear)
+
+
+# %%
+# x @ weight.T in integers; the range of x is taken from a sample.
+def in_int8(x: Tensor, sample: Tensor, weight: Tensor) -> Tensor:
+    grid, grids = quant.qparams(sample, 8, symmetric=False), quant.qparams(weight, 8, axis=0)
+    return quant.int_linear(quant.quantize(x, grid), grid, quant.quantize(weight, grids), grids)
+
+
+x, sample = test_images, images[:100]
+for layer in plain:
+    x = in_int8(x.relu(), sample.relu(), layer.weight) + layer.bias
+    sample = layer(sample.relu())
+claim("int8_is_enough", "digits: accuracy lost with weights and activations in int8",
+      accuracy(plain) - (x.argmax(dim=1) == test_labels).double().mean(), at_most=0.01)  # fmt: skip
+
+# %% [markdown]
+# That is all of post-training quantization: a hundred images give the activations' ranges, and every product is one
+# of integers. It is harder where activations are less tame. Back in the encoder:
+
+# %%
+after_gelu = [reads[f"layer.{k}.output.dense"] for k in range(6)]  # (T, I) each
+found = [[quant.sqnr(x, quant.simulate(x, 8, "tensor", symmetric=choice)) for x in after_gelu]
+         for choice in (False, True)]  # fmt: skip
+claim("one_sided", "8-bit inputs after GELU: SQNR of affine less symmetric, mean of six layers",
+      (sum(found[0]) - sum(found[1])) / 6, at_least=3, unit="dB")  # fmt: skip
+
+loud = [reads[f"layer.{k}.intermediate.dense"].abs().amax(dim=0) for k in range(6)]  # (I,) each
+print(
+    "after LayerNorm, loudest of 384 columns in each layer:", [c.argmax().item() for c in loud]
+)
+x, weight = (kind["layer.2.intermediate.dense"] for kind in (reads, weights))  # (T, I), (O, I)
+factors = (1, (loud[2] / weight.abs().amax(dim=0)).sqrt())  # (I,)
+plainly, moved = (quant.sqnr(x @ weight.T, in_int8(x / f, x / f, weight * f)) for f in factors)
+claim("one_loud_column", "input of one layer: range of the loudest column over the median column",
+      loud[2].max() / loud[2].median(), at_least=8, unit="×")  # fmt: skip
+claim("moved_into_weights", "that layer in int8: SQNR gained by moving columns' ranges into weights",
+      moved - plainly, at_least=4, unit="dB")  # fmt: skip
+
+# %% [markdown]
+# Affine gains about the bit that symmetric spends on negative values, of which GELU leaves hardly any. The loud column, the
+# same in every layer, costs all others their precision, and a scale of its own is what the sum forbids. But
+# $x_i w_i = (x_i / f_i)(f_i w_i)$: dividing columns and multiplying weights is the rescaling from above, used for good.
+# With $f_i = \sqrt{\max|x_i| / \max|w_i|}$ it is SmoothQuant {cite:p}`xiao2023smoothquant`.
+#
+# ## At two bits, training with rounding wins back what rounding lost
+#
+# Symmetric 2-bit weights are −1, 0 or 1 times their row's scale. Rounding has derivative 0 almost everywhere, so
+# plain backpropagation through it moves nothing. The straight-through estimator {cite:p}`bengio2013estimating` rounds
+# forward and passes gradients backward as if it had not. The weights it updates stay in float32, or every update smaller than half
+# a step would be lost.
+
+# %%
+show(quant.fake_quantize)
+
+# %%
+weight = weights[order[-1]].clone().requires_grad_()
+grid = quant.qparams(weight / 2, 4, axis=0)  # too narrow: weights cut off get no gradient
+scale, zero_point = grid.scale.flatten(), grid.zero_point.flatten()
+ours = quant.fake_quantize(weight, grid)
+theirs = torch.fake_quantize_per_channel_affine(weight, scale, zero_point, 0, -7, 7)
+both = [(y, torch.autograd.grad(y.square().sum(), weight)[0]) for y in (ours, theirs)]
+agrees("fake_quantize", "torch.fake_quantize_per_channel_affine: values, then gradients",
+       torch.stack(both[0]), torch.stack(both[1]), atol=1e-6)  # fmt: skip
+
+longer = train(copy.deepcopy(plain), draw=4, rate=1e-3)
+aware = train(copy.deepcopy(plain), draw=4, rate=1e-3, bits=2)
+after, during = accuracy(longer, 2), accuracy(aware, 2)
+print(
+    f"float32 {accuracy(longer):.3f}; 2 bits, rounded after {after:.3f}, during training {during:.3f}"
+)
+claim("qat_beats_ptq", "2 bits, as many steps: accuracy if rounded during training less that after it",
+      during - after, at_least=0.05)  # fmt: skip
+claim("qat_near_float", "accuracy in float32 less that in 2 bits rounded during as many steps of training",
+      accuracy(longer) - during, at_most=0.05)  # fmt: skip
+
+# %% [markdown] tags=["errors"]
+# ## What common answers get wrong
+#
+# **"Symmetric quantization uses the same parameters for weights and activations, asymmetric uses separate ones."** *What is
+# the zero point of each?* Symmetric has 0, affine a code of its own for zero. Weights and activations never share a scale; either can be
+# symmetric or affine, at any granularity.
+#
+# **"Outliers sit in activation channels, so I give each channel its scale."** *Write the sum.* The channel is its index, so the scale
+# stays inside, and `int_linear` refuses. It works in simulation, which is why people find out late.
+#
+# **"In QAT the weights are int8 while they train."** *What happens to an update of a hundredth of a step?* It would be
+# rounded away. Float weights collect such updates, and only the forward pass sees rounded ones.
+#
+# **"Int8 means four times smaller and four times faster."** *Which kernel, which batch size, and what was not quantized?*
+# Rounding in floating point, as on most of this page, saves nothing: speed needs kernels that read the integers. What
+# stays in float, here the embeddings, can be half the bytes.
+
+# %% [markdown] tags=["followups"]
+# ## Follow-ups
+#
+# :::{dropdown} Why does quantizing only the weights speed up decoding?
+# At batch size 1 each weight is read from memory for two operations, so decoding waits for memory, and 4-bit weights are a
+# quarter of 16-bit ones. They are turned back into 16 bits on the chip. With large batches or long prompts
+# arithmetic is the limit, that extra work costs time, and it takes integer products of weights *and* activations to gain.
+# :::
+#
+# :::{dropdown} What do GPTQ and AWQ do that rounding to nearest does not?
+# They look at the layer's inputs $X$. GPTQ minimizes $\lVert WX - \hat W X \rVert^2$: it rounds column by column, and after
+# each one moves the weights not yet rounded to make up for the error, by the inverse of $XX^\top$
+# {cite:p}`frantar2023gptq`. AWQ rescales before rounding so that columns with large inputs lose least, with no
+# other change to the weights {cite:p}`lin2024awq`.
+# :::
+#
+# :::{dropdown} Where do outliers sit in large language models?
+# In a few columns of the hidden states, the same ones for most tokens; from about 6.7 billion parameters on, in all
+# layers. There a scale a token is no longer enough at 8 bits. LLM.int8 multiplies these columns in 16 bits
+# and the rest in 8 {cite:p}`dettmers2022llm`.
+# :::
+#
+# :::{dropdown} Min and max of the calibration data: always the right range?
+# Not at few bits. Clipping a rare value costs that value a large error and gives all others a smaller step, so one chooses a
+# percentile, or the range with the least squared error. And calibrate on data like those in use.
+# :::
+#
+# :::{dropdown} Static or dynamic ranges?
+# Static ones are fixed by calibration and cost nothing at run time. Dynamic ones are measured for each token as it
+# comes: an extra pass over the activations, but no calibration, and a loud token spoils no other.
+# :::
+#
+# :::{dropdown} What is NF4?
+# Four bits on an uneven grid: 16 values at quantiles of a normal distribution, 0 among them, with a scale for each block of
+# 64 weights {cite:p}`dettmers2023qlora`. Weights are roughly normal, so codes are used more evenly. A product of codes no longer
+# stands for a product of values: NF4 saves memory, not arithmetic.
+# :::
+#
+# :::{dropdown} How would you quantize a KV cache?
+# Keys have loud channels, values do not: KIVI gives keys a scale a channel and values a scale a token, at 2 bits
+# {cite:p}`liu2024kivi`. A scale a channel is possible because the cache is turned back into floats before the product;
+# the latest keys stay in 16 bits until a group is full.
+# :::
+#
+# :::{dropdown} When is QAT worth it?
+# When rounding after training, with groups, GPTQ or AWQ, still loses too much, and you have data and compute to train. Its gradient is
+# not that of the rounded loss: weights near a boundary can flip back and forth, so lower the rate at the end.
+# :::
+
+# %% [markdown] tags=["exercise"]
+# ## Your turn
+#
+# ```{task} quantize_affine
+# ```
+
+# %%
+import torch
+
+
+def quantize_affine(
+    x: torch.Tensor, low: float, high: float
+) -> tuple[torch.Tensor, float, int]:
+    """Codes (uint8, the shape of x), scale and zero point.
+
+    x: any shape, float32 or float64, no NaN; may leave [low, high].
+    low, high: low <= high, the range seen in calibration.
+    """
+    raise NotImplementedError
+
+
+check("quantize_affine", quantize_affine)
+
+# %% [markdown]
+# ```{solution} quantize_affine
+# ```
+
+# %% [markdown] tags=["references"]
+# ## References
+#
+# - {cite:t}`jacob2018quantization`: scale, integer zero point, integer products, simulated rounding.
+# - {cite:t}`bengio2013estimating`: the straight-through estimator.
+# - {cite:t}`nagel2019data`: rows of uneven range, and equalizing them.
+# - {cite:t}`dettmers2022llm`, {cite:t}`xiao2023smoothquant`: activation outliers.
+# - {cite:t}`frantar2023gptq`, {cite:t}`lin2024awq`: 4-bit weights. {cite:t}`dettmers2023qlora`: NF4. {cite:t}`liu2024kivi`: KV caches.
