@@ -1,0 +1,234 @@
+"""lmprep.evaluation.text against sacreBLEU and rouge-score, by hand, and at the edges."""
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rouge_score.rouge_scorer import RougeScorer
+from rouge_score.tokenizers import DefaultTokenizer, Tokenizer
+from sacrebleu.metrics.bleu import BLEU as SacreBLEU
+
+from lmprep.evaluation.text import (
+    bleu_from_statistics,
+    bleu_statistics,
+    corpus_bleu,
+    ngrams,
+    rouge_l,
+    rouge_n,
+)
+
+WORDS = ("the", "cat", "sat", "猫", "坐", "在", "垫子", "。")
+Sentence = list[str]
+OUTPUT = ["the", "cat", "sat", "on", "the", "the", "mat"]  # worked by hand on the page
+TARGET = ["the", "cat", "sat", "on", "a", "mat", "by", "the", "door"]
+
+
+def corpus(seed: int, sentences: int, longest: int = 12) -> tuple[list[Sentence], list[list[Sentence]]]:
+    """Hypotheses, some empty, copied badly from one of one to three references, some empty too."""
+    rng = np.random.default_rng(seed)
+    hypotheses, references = [], []
+    for _ in range(sentences):
+        lengths = rng.integers(longest + 1, size=rng.integers(1, 4))
+        options = [rng.choice(WORDS, size=length).tolist() for length in lengths]
+        model = options[rng.integers(len(options))]
+        copied = [word if rng.random() < 0.85 else str(rng.choice(WORDS)) for word in model]
+        hypotheses.append(copied[: rng.integers(len(copied) + 3)])
+        references.append(options)
+    return hypotheses, references
+
+
+def sacrebleus(hypotheses: list[Sentence], references: list[list[Sentence]], max_n: int = 4) -> Any:
+    metric = SacreBLEU(tokenize="none", smooth_method="none", max_ngram_order=max_n, force=True)
+    streams: Any = [
+        [" ".join(options[k]) if k < len(options) else None for options in references]
+        for k in range(max(map(len, references)))
+    ]
+    return metric.corpus_score([" ".join(h) for h in hypotheses], streams)
+
+
+class Given(Tokenizer):  # type: ignore[misc]
+    """Tokens by a rule of the caller's."""
+
+    def __init__(self, rule: Callable[[str], list[str]]) -> None:
+        self.rule = rule
+
+    def tokenize(self, text: str) -> list[str]:
+        return self.rule(text)
+
+
+# --- BLEU ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_corpus_bleu_is_sacrebleus(seed: int) -> None:
+    for sentences in (1, 3, 20):
+        given = corpus(seed, sentences)
+        for max_n in (1, 2, 4, 5):
+            ours, theirs = corpus_bleu(*given, max_n), sacrebleus(*given, max_n)
+            assert ours.score == pytest.approx(theirs.score, abs=1e-9)
+            assert ours.brevity_penalty == pytest.approx(theirs.bp, abs=1e-12)
+            assert (ours.hypothesis_length, ours.reference_length) == (theirs.sys_len, theirs.ref_len)
+            if ours.score:
+                np.testing.assert_allclose(100 * np.array(ours.precisions), theirs.precisions, atol=1e-9)
+
+
+def test_random_corpora_are_no_trivial_reference() -> None:
+    """Else the test above would compare zeros."""
+    scores = [corpus_bleu(*corpus(seed, 20)).score for seed in range(100)]
+    assert sum(0 < score < 100 for score in scores) > 90
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_tokenizers_of_sacrebleu_give_its_scores_of_chinese(seed: int) -> None:
+    hypotheses, references = corpus(seed, 10)
+    texts = ["".join(h) for h in hypotheses]
+    targets = ["".join(options[0]) for options in references]
+    for name in ("zh", "char", "13a"):
+        metric = SacreBLEU(tokenize=name, smooth_method="none", force=True)
+        ours = corpus_bleu([metric.tokenizer(t).split() for t in texts],
+                           [[metric.tokenizer(t).split()] for t in targets])  # fmt: skip
+        assert ours.score == pytest.approx(metric.corpus_score(texts, [targets]).score, abs=1e-9)
+
+
+@given(seed=st.integers(0, 2**32), sentences=st.integers(1, 6), cut=st.integers(0, 6))
+def test_statistics_add_up(seed: int, sentences: int, cut: int) -> None:
+    hypotheses, references = corpus(seed, sentences)
+    rows = np.array([bleu_statistics(h, rs) for h, rs in zip(hypotheses, references, strict=True)])
+    whole = corpus_bleu(hypotheses, references).score
+    assert float(bleu_from_statistics(rows[:cut].sum(0) + rows[cut:].sum(0))) == pytest.approx(
+        whole, abs=1e-12
+    )
+    each = [corpus_bleu([h], [rs]).score for h, rs in zip(hypotheses, references, strict=True)]
+    np.testing.assert_allclose(bleu_from_statistics(rows), each, atol=1e-12)
+
+
+@given(seed=st.integers(0, 2**32), sentences=st.integers(1, 6))
+def test_another_reference_takes_no_match_away(seed: int, sentences: int) -> None:
+    hypotheses, references = corpus(seed, sentences)
+    for h, options in zip(hypotheses, references, strict=True):
+        fewer, more = bleu_statistics(h, options[:1]), bleu_statistics(h, options)
+        assert (more[2:6] >= fewer[2:6]).all()
+        assert (more[6:] == fewer[6:]).all()
+        assert (more[2:6] <= more[6:]).all()
+        assert (more == bleu_statistics(h, options[::-1])).all()
+
+
+@given(seed=st.integers(0, 2**32))
+def test_names_of_tokens_do_not_matter(seed: int) -> None:
+    hypotheses, references = corpus(seed, 3)
+    number = {word: 7 * k for k, word in enumerate(WORDS)}
+    numbers: Any = [[number[w] for w in h] for h in hypotheses]
+    targets: Any = [[[number[w] for w in r] for r in options] for options in references]
+    assert corpus_bleu(numbers, targets) == corpus_bleu(hypotheses, references)
+
+
+def test_bleu_by_hand() -> None:
+    bleu = corpus_bleu([OUTPUT], [[TARGET]])
+    assert bleu.precisions == (6 / 7, 3 / 6, 2 / 5, 1 / 4)
+    assert bleu.brevity_penalty == pytest.approx(math.exp(-2 / 7), abs=1e-15)
+    assert bleu.score == pytest.approx(100 * math.exp(-2 / 7) * (3 / 70) ** 0.25, abs=1e-12)
+
+
+def test_papinenis_example_of_clipping() -> None:
+    references = [["the", "cat", "is", "on", "the", "mat"], ["there", "is", "a", "cat", "on", "the", "mat"]]
+    assert corpus_bleu([["the"] * 7], [references], max_n=1).precisions == (2 / 7,)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "closest"), [((2, 4), 2), ((4, 2), 2), ((1, 4), 4), ((9, 1), 1), ((3, 2), 3)]
+)
+def test_of_two_equally_close_lengths_the_shorter_counts(lengths: tuple[int, ...], closest: int) -> None:
+    assert bleu_statistics(["a"] * 3, [["b"] * length for length in lengths])[1] == closest
+
+
+def test_an_order_without_a_match_or_an_ngram_scores_zero() -> None:
+    assert corpus_bleu([["a", "b"]], [[["b", "a"]]]).score == 0
+    assert corpus_bleu([["a"]], [[["a"]]]).score == 0
+    assert corpus_bleu([["a"]], [[["a"]]], max_n=1).score == 100
+
+
+@pytest.mark.parametrize("reference", [[], ["a"]])
+def test_an_empty_hypothesis_scores_zero(reference: Sentence) -> None:
+    ours, theirs = corpus_bleu([[]], [[reference]]), sacrebleus([[]], [[reference]])
+    assert ours.score == theirs.score == 0
+    assert ours.precisions == (0,) * 4
+    assert ours.brevity_penalty == pytest.approx(theirs.bp)
+
+
+def test_default_tokens_of_chinese_make_a_sentence_score_zero_against_itself() -> None:
+    """What the page says of the packages' defaults."""
+    text = "委员会今天上午已批准五所学校的新预算。"
+    assert SacreBLEU().corpus_score([text], [[text]]).score == 0
+    assert SacreBLEU(tokenize="zh").corpus_score([text], [[text]]).score == pytest.approx(100)
+    assert RougeScorer(["rougeL"]).score(text, text)["rougeL"].fmeasure == 0
+    assert RougeScorer(["rougeL"], tokenizer=Given(list)).score(text, text)["rougeL"].fmeasure == 1
+    assert rouge_l(list(text), list(text)) == (1, 1, 1)
+
+
+# --- ROUGE ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_rouge_is_rouge_scores(seed: int) -> None:
+    scorer = RougeScorer(["rouge1", "rouge2", "rouge4", "rougeL"], tokenizer=Given(str.split))
+    for h, options in zip(*corpus(seed, 5), strict=True):
+        theirs = scorer.score(" ".join(options[0]), " ".join(h))
+        ours = {f"rouge{n}": rouge_n(h, options[0], n) for n in (1, 2, 4)} | {
+            "rougeL": rouge_l(h, options[0])
+        }
+        for name, score in ours.items():
+            assert score == pytest.approx(tuple(theirs[name]), abs=1e-12)
+
+
+@given(text=st.text(st.characters(codec="utf8", exclude_categories=["Cs"]), max_size=30))
+def test_rouge_scores_own_tokens_are_runs_of_latin_letters_and_digits(text: str) -> None:
+    assert DefaultTokenizer().tokenize(text) == re.findall("[a-z0-9]+", text.lower())
+
+
+@given(seed=st.integers(0, 2**32))
+def test_rouge_l_is_symmetric_and_never_above_rouge_1(seed: int) -> None:
+    for h, options in zip(*corpus(seed, 3), strict=True):
+        score, swapped = rouge_l(h, options[0]), rouge_l(options[0], h)
+        assert (score.precision, score.recall) == (swapped.recall, swapped.precision)
+        assert score.f1 <= rouge_n(h, options[0], 1).f1 + 1e-15
+
+
+def test_rouge_by_hand() -> None:
+    assert rouge_n(OUTPUT, TARGET, 1) == pytest.approx((6 / 7, 6 / 9, 12 / 16))
+    assert rouge_n(OUTPUT, TARGET, 2) == pytest.approx((3 / 6, 3 / 8, 6 / 14))
+    assert rouge_l(OUTPUT, TARGET) == pytest.approx((5 / 7, 5 / 9, 10 / 16))
+
+
+def test_ngrams_are_counted() -> None:
+    assert ngrams(["a", "a", "a"], 2) == {("a", "a"): 2}
+    assert ngrams(["a"], 2) == {}
+
+
+# --- bad input -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "says"),
+    [
+        (lambda: corpus_bleu([], []), ValueError, "at least 1, got 0 and 0"),
+        (lambda: corpus_bleu([["a"]], []), ValueError, "got 1 and 0"),
+        (lambda: corpus_bleu([["a"]], [[]]), ValueError, r"one or more token lists, got \[\]"),
+        (lambda: corpus_bleu(["a b"], [[["a"]]]), TypeError, "got the string 'a b': split it"),
+        (lambda: corpus_bleu([["a"]], [["a b"]]), TypeError, r"references\[i\] lists sentences"),
+        (lambda: corpus_bleu([["a"]], ["a b"]), ValueError, "got 'a b'"),
+        (lambda: corpus_bleu([["a"]], [[["a"]]], max_n=0), ValueError, "max_n must be at least 1, got 0"),
+        (lambda: bleu_from_statistics([1, 2, 3]), ValueError, r"\(…, 2 \+ 2 · max_n\), got \(3,\)"),
+        (lambda: bleu_from_statistics(3.0), ValueError, r"got \(\)"),
+        (lambda: rouge_n("ab", ["a"], 1), TypeError, "the string 'ab'"),
+        (lambda: rouge_n(["a"], ["a"], 0), ValueError, "^n must be at least 1, got 0"),
+        (lambda: rouge_l(["a"], "ab"), TypeError, "the string 'ab'"),
+    ],
+)
+def test_bad_input_is_named(call: Callable[[], Any], error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says):
+        call()
