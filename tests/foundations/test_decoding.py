@@ -1,4 +1,5 @@
-"""Filters against transformers' own, samplers against enumerated probabilities, and the edges of both."""
+"""Filters and beam search against transformers' own and enumeration, samplers against enumerated
+probabilities, and the edges of all."""
 
 import math
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 from torch import Tensor
+from transformers import GPT2Config, GPT2LMHeadModel
 from transformers.generation.logits_process import (
     LogitsProcessor,
     MinPLogitsWarper,
@@ -18,7 +20,17 @@ from transformers.generation.logits_process import (
     TopPLogitsWarper,
 )
 
-from lmprep.foundations.decoding import Filter, greedy, min_p, sample, sampler, temperature, top_k, top_p
+from lmprep.foundations.decoding import (
+    Filter,
+    beam_search,
+    greedy,
+    min_p,
+    sample,
+    sampler,
+    temperature,
+    top_k,
+    top_p,
+)
 
 FILTERS = [partial(temperature, t=0.7), partial(top_k, k=2), partial(top_p, p=0.8), partial(min_p, p=0.1)]
 
@@ -243,6 +255,171 @@ def test_greedy_is_the_limit_of_low_temperature() -> None:
     cold = sampler(partial(temperature, t=1e-6))
     assert cold(logits, generator(10)).equal(greedy(logits))
     assert greedy(logits, generator(11)).equal(greedy(logits))
+
+
+# --- beam search -----------------------------------------------------------------------------------------
+
+EMPTY = torch.empty(0, dtype=torch.long)
+
+
+class RandomModel:
+    """A row of log-probabilities for every prefix of up to T tokens: everything can be enumerated."""
+
+    def __init__(self, vocabulary: int, length: int, seed: int, stop: int | None = None) -> None:
+        self.V, self.T, self.stop, g = vocabulary, length, stop, generator(seed)
+        self.rows = [
+            torch.randn(vocabulary**t, vocabulary, generator=g, dtype=torch.float64).log_softmax(-1)
+            for t in range(length)
+        ]
+
+    def __call__(self, ids: Tensor) -> Tensor:
+        t = ids.size(1)
+        return self.rows[t][(ids * self.V ** torch.arange(t).flip(0)).sum(1)]
+
+    def best(self, length_penalty: float = 0.0) -> tuple[tuple[int, ...], float]:
+        """The best of all strings, by recursion over plain Python numbers."""
+        found: list[tuple[tuple[int, ...], float]] = []
+
+        def extend(ids: tuple[int, ...], log_p: float) -> None:
+            if len(ids) == self.T or (ids and ids[-1] == self.stop):
+                found.append((ids, log_p / len(ids) ** length_penalty))
+                return
+            for token, step in enumerate(self(torch.tensor([ids], dtype=torch.long).view(1, -1))[0].tolist()):
+                extend((*ids, token), log_p + step)
+
+        extend((), 0.0)
+        return max(found, key=lambda item: item[1])
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("stop", [None, 0, 2])
+@pytest.mark.parametrize("length_penalty", [0.0, 0.6, 1.0])
+def test_a_full_beam_finds_the_best_of_all_strings(
+    seed: int, stop: int | None, length_penalty: float
+) -> None:
+    model = RandomModel(3, 4, seed, stop)
+    ids, scores = beam_search(model, EMPTY, 3**3, 4, stop=stop, length_penalty=length_penalty)
+    wanted, score = model.best(length_penalty)
+    assert tuple(ids[0].tolist())[: len(wanted)] == wanted
+    assert set(ids[0, len(wanted) :].tolist()) <= {stop}
+    assert scores[0].item() == pytest.approx(score, abs=1e-12)
+    assert scores.dtype == torch.float64
+    assert (scores[:-1] >= scores[1:]).all()
+    assert len(ids.unique(dim=0)) == len(ids)  # no string twice
+
+
+def tiny_gpt2() -> GPT2LMHeadModel:
+    torch.manual_seed(0)
+    config = GPT2Config(vocab_size=11, n_positions=32, n_embd=16, n_layer=2, n_head=2, initializer_range=0.5,
+                        bos_token_id=0, eos_token_id=None, pad_token_id=0)  # fmt: skip
+    return GPT2LMHeadModel(config).eval()
+
+
+@pytest.mark.parametrize("width", [2, 3, 6])
+def test_beam_search_equals_that_of_transformers(width: int) -> None:
+    model = tiny_gpt2()
+    prompt = torch.tensor([3, 1, 4])
+    with torch.no_grad():
+        ids, scores = beam_search(lambda x: model(x).logits[:, -1].log_softmax(-1), prompt, width, 9)
+        theirs = model.generate(
+            prompt[None], attention_mask=torch.ones(1, 3, dtype=torch.long), num_beams=width, do_sample=False,
+            num_return_sequences=width, max_new_tokens=9, length_penalty=0.0, output_scores=True,
+            return_dict_in_generate=True,
+        )  # fmt: skip
+    assert ids.equal(theirs.sequences)
+    torch.testing.assert_close(scores, theirs.sequences_scores.double(), rtol=0, atol=1e-4)
+
+
+def test_width_one_is_greedy_also_where_tokens_tie() -> None:
+    for seed in range(20):
+        model = RandomModel(4, 5, seed)
+        ids = EMPTY[None]
+        for _ in range(5):
+            ids = torch.cat([ids, greedy(model(ids))[:, None]], dim=1)
+        assert beam_search(model, EMPTY, 1, 5)[0].equal(ids)
+    ids, scores = beam_search(lambda x: torch.full((len(x), 3), -math.log(3)), EMPTY, 1, 4)
+    assert ids.tolist() == [[0, 0, 0, 0]]
+    assert scores.item() == pytest.approx(-4 * math.log(3))
+
+
+def test_greedy_misses_the_mode_that_a_beam_of_two_finds() -> None:
+    first, after = torch.tensor([0.6, 0.4, 0.0]), torch.tensor([[0.2, 0.2, 0.2], [0.9, 0.1, 0.0]])
+    after[0] = 1 / 3
+
+    def log_probs(ids: Tensor) -> Tensor:
+        return (first.expand(len(ids), 3) if ids.size(1) == 0 else after[ids[:, 0]]).log()
+
+    assert beam_search(log_probs, EMPTY, 1, 2)[1].exp().item() == pytest.approx(0.2)
+    ids, scores = beam_search(log_probs, EMPTY, 2, 2)
+    assert ids[0].tolist() == [1, 0]
+    assert scores[0].exp().item() == pytest.approx(0.36)
+
+
+def test_impossible_continuations_are_no_results() -> None:
+    log_p = torch.tensor([0.5, 0.5, 0.0]).log()
+    ids, scores = beam_search(lambda x: log_p.expand(len(x), 3), torch.tensor([2]), 100, 3)
+    assert ids.shape == (8, 4)
+    assert (ids[:, 0] == 2).all() and (ids[:, 1:] < 2).all()
+    assert scores.isfinite().all()
+
+
+def test_the_search_ends_when_every_continuation_has() -> None:
+    calls = []
+
+    def log_probs(ids: Tensor) -> Tensor:
+        calls.append(ids.size(1))
+        return torch.tensor([0.0, -math.inf]).expand(len(ids), 2)
+
+    ids, _ = beam_search(log_probs, EMPTY, 2, 10, stop=0)
+    assert ids.tolist() == [[0]]
+    assert calls == [0]
+
+
+def test_a_penalty_prefers_longer_continuations() -> None:
+    log_p = torch.tensor([0.3, 0.7]).log()  # token 0 stops
+
+    def length(penalty: float) -> int:
+        ids, _ = beam_search(lambda x: log_p.expand(len(x), 2), EMPTY, 64, 6, stop=0, length_penalty=penalty)
+        return int((ids[0] != 0).sum())
+
+    assert length(0.0) == 0  # 0.3 against 0.7⁶ = 0.12
+    assert length(1.0) == 6  # log 0.7 is more than log 0.3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"prompt": torch.tensor([0.5])}, TypeError, "prompt must be torch.long, got torch.float32"),
+        ({"prompt": torch.tensor([[1]])}, ValueError, r"one sequence \(T,\), got shape \(1, 1\)"),
+        ({"width": 0}, ValueError, "width must be at least 1, got 0"),
+        ({"max_new_tokens": 0}, ValueError, "max_new_tokens must be at least 1, got 0"),
+        ({"stop": 3}, ValueError, "stop must be a token id from 0 to 2, got 3"),
+        ({"log_probs": lambda x: torch.zeros(len(x), 3)}, ValueError, "sum to 3: apply log_softmax"),
+        ({"log_probs": lambda x: torch.full((len(x), 3), math.nan)}, ValueError, "sum to nan"),
+        (
+            {"log_probs": lambda x: torch.zeros(3)},
+            ValueError,
+            r"must return \(1, V\) for 1 sequences, got \(3,\)",
+        ),
+        (
+            {"log_probs": lambda x: torch.zeros(2, 3)},
+            ValueError,
+            r"must return \(1, V\) for 1 sequences, got \(2, 3\)",
+        ),
+        ({"log_probs": lambda x: torch.zeros(1, 3).long()}, TypeError, "floating point, got torch.int64"),
+        ({"log_probs": lambda x: torch.full((1, 3), -math.inf)}, ValueError, "leaves no continuation"),
+    ],
+)
+def test_bad_searches(arguments: dict[str, object], error: type[Exception], message: str) -> None:
+    uniform = torch.full((1, 3), -math.log(3))
+    good = {
+        "log_probs": lambda x: uniform.expand(len(x), 3),
+        "prompt": EMPTY,
+        "width": 2,
+        "max_new_tokens": 2,
+    }
+    with pytest.raises(error, match=message):
+        beam_search(**{**good, **arguments})  # type: ignore[arg-type]
 
 
 # --- bad input -------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
-"""From logits to the next token: the filters that reshape a distribution, and the draw from it.
+"""From logits to tokens: the filters that reshape a distribution, the draw from it, and beam search.
 
 A filter maps logits (..., V) to logits (..., V) and leaves its input as it is; a token it rules out gets
 −inf, hence probability 0. A sampler maps logits and a generator to ids; `sampler` builds one from filters.
-All raise `TypeError` for logits that are not floating point, and `ValueError` for empty ones or a row from
+They raise `TypeError` for logits that are not floating point, and `ValueError` for empty ones or a row from
 which no token can be drawn: all −inf, or with NaN or +inf.
 """
 
@@ -146,6 +146,94 @@ def sampler(*filters: Filter) -> Sampler:
         return sample(logits, generator)
 
     return filtered_sample
+
+
+@torch.no_grad()
+def beam_search(
+    log_probs: Callable[[Tensor], Tensor],
+    prompt: Tensor,
+    width: int,
+    max_new_tokens: int,
+    *,
+    stop: int | None = None,
+    length_penalty: float = 0.0,
+) -> tuple[Tensor, Tensor]:
+    """Continue a prompt step by step, keeping only the `width` continuations of the highest score.
+
+    The score of n new tokens is their log-probability over n**length_penalty. Width 1 is greedy decoding.
+    From width V**(max_new_tokens − 1) on no prefix is dropped before the last step, and the first result is
+    the best continuation there is: without a penalty, the mode.
+
+    Args:
+        log_probs: maps N sequences (N, T) to the log-probabilities (N, V) of the token that follows each.
+        prompt: (T,), torch.long; T = 0 if `log_probs` can do with it.
+        width: the most continuations to keep, at least 1.
+        max_new_tokens: the most tokens to add, at least 1.
+        stop: id that ends a continuation. It is kept and counted. An ended continuation stays among the best
+            for as long as its score does.
+        length_penalty: 0 ranks by probability, 1 by the mean log-probability of a token. Without `stop` all
+            continuations are equally long, and it changes no rank.
+
+    Returns:
+        ids (W, T + n) and scores (W,), float64; the best first, of equal ones the lower ids. W is below
+        `width` where fewer continuations are possible. What ended early is filled up with `stop`, as in
+        `generate`.
+
+    Raises:
+        TypeError: `prompt` is not torch.long, or `log_probs` returns integers.
+        ValueError: a size is below 1, a shape or `stop` does not fit, no continuation is possible, or
+            `log_probs` returns NaN or probabilities that sum to more than 1: logits, perhaps.
+
+    Source: Lowerre (1976), for speech; Sutskever et al. (2014), for text.
+    """
+    _check_search(prompt, width, max_new_tokens)
+    beams, totals = prompt[None], torch.zeros(1, dtype=torch.float64, device=prompt.device)  # (W, T), (W,)
+    lengths, ended = torch.zeros_like(totals), torch.zeros_like(totals, dtype=torch.bool)
+    for _ in range(max_new_tokens):
+        log_p = _checked_log_probs(log_probs(beams), len(beams), stop)  # (W, V)
+        if stop is not None:  # what has ended goes on in one way, at no cost
+            log_p = log_p.masked_fill(ended[:, None], -math.inf)
+            log_p[ended, stop] = 0.0
+        candidates = (totals[:, None] + log_p).flatten()  # (W · V,)
+        lengths = lengths + ~ended
+        scores = candidates / lengths.repeat_interleave(log_p.shape[1]) ** length_penalty
+        best = scores.argsort(descending=True, stable=True)[:width]
+        best = best[scores[best] > -math.inf]
+        if not len(best):
+            raise ValueError("log_probs leaves no continuation a probability above 0")
+        rows, tokens = best // log_p.shape[1], best % log_p.shape[1]
+        beams = torch.cat([beams[rows], tokens[:, None]], dim=1)
+        totals, lengths, ended = candidates[best], lengths[rows], ended[rows] | (tokens == stop)
+        if ended.all():
+            break
+    return beams, totals / lengths**length_penalty
+
+
+def _check_search(prompt: Tensor, width: int, max_new_tokens: int) -> None:
+    if prompt.dtype != torch.long:
+        raise TypeError(f"prompt must be torch.long, got {prompt.dtype}")
+    if prompt.ndim != 1:
+        raise ValueError(f"prompt must be one sequence (T,), got shape {tuple(prompt.shape)}")
+    for name, value in (("width", width), ("max_new_tokens", max_new_tokens)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+
+
+def _checked_log_probs(log_p: Tensor, count: int, stop: int | None) -> Tensor:
+    if not log_p.is_floating_point():
+        raise TypeError(f"log_probs must return floating point, got {log_p.dtype}")
+    if log_p.ndim != 2 or log_p.shape[0] != count or log_p.shape[1] == 0:
+        raise ValueError(
+            f"log_probs must return ({count}, V) for {count} sequences, got {tuple(log_p.shape)}"
+        )
+    if stop is not None and not 0 <= stop < log_p.shape[1]:
+        raise ValueError(f"stop must be a token id from 0 to {log_p.shape[1] - 1}, got {stop}")
+    mass = log_p.double().logsumexp(dim=-1).exp()
+    if not (mass <= 1.1).all():  # false for NaN too; 16-bit numbers are a few per cent off
+        raise ValueError(
+            f"log_probs returns probabilities that sum to {mass.max().item():.4g}: apply log_softmax"
+        )
+    return log_p
 
 
 def _probabilities(logits: Tensor) -> Tensor:
