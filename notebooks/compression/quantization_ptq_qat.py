@@ -34,8 +34,8 @@
 # quantized (weights only, or activations too), and of when (after training, or during).
 #
 # Within the range the error is at most $s/2$ and its variance about $s^2/12$, so each bit is worth six decibels. A weight
-# matrix of shape $(O, I)$ can have a scale for each of its $O$ rows, because a row makes one output and its scale leaves the
-# sum. Activations $(N, I)$ can have one for each of the $N$ tokens. Neither can have one for each of the $I$ columns: that is
+# matrix of shape $(O, I)$ can have a scale for each of its $O$ rows, its output channels: a row makes one output, and its
+# scale leaves the sum. Activations $(N, I)$ can have one for each of the $N$ tokens. Neither can have one for each of the $I$ columns: that is
 # the axis summed over. Activation outliers sit in columns, which is why they are moved into the weights (SmoothQuant)
 # or kept in 16 bits (LLM.int8).
 #
@@ -67,11 +67,10 @@ from lmprep.compression import quantize as quant
 from lmprep.data.corpora import digits, english_text, sentence_encoder
 from lmprep.evidence import agrees, claim
 from lmprep.notebook import generator, setup, show
-from lmprep.plotting import label_lines
 from lmprep.practice import check
 from lmprep.training.loop import fit
 
-setup()  # and no device: this page stays on the CPU, where torch multiplies integers
+_ = setup()  # the page stays on the CPU, where torch multiplies integers
 
 # %% [markdown]
 # ## Eight weights on fifteen values, then on sixteen
@@ -108,7 +107,7 @@ agrees("eight_weights", "torch.fake_quantize_per_tensor_affine", ours, theirs, a
 # %% [markdown]
 # ## Six decibels a bit, less what the widest weight takes
 #
-# If values lie many steps apart, rounding errors are spread evenly over $\pm s/2$, with variance $s^2/12$. For $b$ bits,
+# If values spread over many steps, rounding errors are spread evenly over $\pm s/2$, with variance $s^2/12$. For $b$ bits,
 # symmetric, the signal-to-quantization-noise ratio is then
 #
 # $$
@@ -185,27 +184,28 @@ uniform = 2 * torch.rand(1, 100_000, generator=generator(3)) - 1
 spaced = [quant.sqnr(uniform, quant.simulate(uniform, n, "tensor")) for n in bits_tried]
 
 # %% mystnb={"image": {"alt": "Two charts against bits, from 2 to 8, with four curves each. Left: signal-to-noise ratio of a weight matrix. Values spread evenly lie on a dashed line of 6.02 decibels a bit, except at very few bits. Trained rows run parallel to it some decibels lower, with a scale each or with one; outlier rows with a scale each coincide with trained rows; outlier rows with one scale stay far below. Right: accuracy on digits. Three curves lie together, high from 3 bits on; outlier rows with one scale fall from 8 bits downwards and end at chance."}} tags=["hide-input"]
-_, axes = plt.subplots(1, 2, figsize=(9.6, 3.6))
+fig, axes = plt.subplots(1, 2, figsize=(7.2, 4.0))
 axes[0].plot(bits_tried, [spaced[-1] + 6.02 * (n - 8) for n in bits_tried], "k--", linewidth=1)
-axes[0].plot(bits_tried, spaced, "kx", label="evenly spread values, 6.02 dB a bit")
+axes[0].plot(bits_tried, spaced, "kx", label="evenly spread; 6.02 dB a bit")
 for ax, curves in zip(axes, (decibels, correct), strict=True):
     for rank, (name, curve) in enumerate(curves.items()):
         ax.plot(bits_tried, curve, "o-", linewidth=5 / (rank + 1), label=name)
-    ax.set(xlabel="bits a weight", xlim=(1.8, 14), xticks=bits_tried)
-    label_lines(ax)
+    ax.set(xlabel="bits a weight", xticks=bits_tried)
 axes[0].set(title="The widest weight shifts the line", ylabel="SQNR (dB)")
 axes[1].set(title="Outlier rows ruin one scale only", ylabel="accuracy on digits")
+fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
 plt.show()
 
 # %%
 trained_each, outlier_each, trained_one, outlier_one = (c[bits - 2] for c in correct.values())
-claim("rows_break_one_scale", "4 bits: accuracy a scale each row saves, outlier less trained rows",
+claim("rows_break_one_scale", "digits, 4 bits: accuracy that a scale for each row saves over one for "
+      "the matrix, with outlier rows less without",
       outlier_each - outlier_one - (trained_each - trained_one), at_least=0.3, thesis=True)  # fmt: skip
 apart = [outliers(test_images, n) - plain(test_images, n) for n in (None, *bits_tried)]
-claim("same_function", "outlier rows less trained rows: outputs in float32 and with 2 to 8 bits and a "
-      "scale each row", torch.stack(apart).abs().max(), at_most=0)  # fmt: skip
+claim("same_function", "outlier rows or not: difference of outputs in float32, and in 2 to 8 bits with "
+      "a scale for each row", torch.stack(apart).abs().max(), at_most=0)  # fmt: skip
 claim("six_decibels", "evenly spread values: SQNR gained a bit, from 6 to 8 bits",
-      (spaced[-1] - spaced[-3]) / 2, at_least=5.72, at_most=6.32, unit="dB")  # fmt: skip
+      (spaced[-1] - spaced[-3]) / 2, at_least=5.8, at_most=6.4, unit="dB")  # fmt: skip
 
 # %% [markdown]
 # With a scale each, outlier rows change nothing, not even a last digit: the factor goes into the scale, and the integers
@@ -241,21 +241,22 @@ tensor, row, group = likeness([]), likeness(order), likeness(order, 32)
 most, least = likeness(order[-9:]), likeness(order[:9])
 print(f"one scale a matrix {tensor:.2f}, a row {row:.2f}, a group of 32 weights {group:.2f}")
 print(f"a row in the most uneven nine {most:.2f}, in the most even nine {least:.2f}")
-claim("finer_scales", "encoder at 4 bits: cosine with a scale a row, less with one a matrix",
+claim("finer_scales", "sentence encoder in 4 bits: cosine with a scale a row, less with one a matrix",
       row - tensor, at_least=0.3)  # fmt: skip
-claim("where_rows_differ", "encoder at 4 bits: cosine with row scales in the nine matrices with the "
-      "most uneven rows, less in those with the most even", most - least, at_least=0.2)  # fmt: skip
+claim("where_rows_differ", "sentence encoder in 4 bits: cosine with row scales in the nine matrices "
+      "with the most uneven rows, less in those with the most even", most - least, at_least=0.2)  # fmt: skip
 
 # %% [markdown]
-# Groups of 32 are finer still, but a group's scale, in 16 bits, costs half a bit a weight. And count bytes on the whole
-# model: its embedding table, half of all parameters, has not shrunk.
+# Where rows are even, scales of their own buy next to nothing; where they differ, most of what there is to gain. Groups of
+# 32 are finer still, but a group's scale, in 16 bits, costs half a bit a weight. And count bytes on the whole model: its
+# embedding table, half of all parameters, has not shrunk.
 
 # %%
 groups = weights[order[-1]].unflatten(1, (-1, 32))  # (O, G, 32)
 grid = quant.qparams(groups, 4, axis=(0, 1))
 left = quant.pack_int4(quant.quantize(groups, grid)).nbytes + grid.scale.half().nbytes
 share = sum(weight.numel() for weight in weights.values()) / encoder.model.num_parameters()
-claim("the_model_shrinks_less", "whole encoder, its layers in groups of 32: bytes before over after",
+claim("the_model_shrinks_less", "sentence encoder, layers in 4 bits, groups of 32: bytes before over after",
       1 / (1 - share + share * left / groups.nbytes), at_most=2, unit="×")  # fmt: skip
 
 # %% [markdown]
@@ -290,14 +291,15 @@ claim("int8_is_enough", "digits: accuracy lost with weights and activations in i
       accuracy(plain) - (x.argmax(dim=1) == test_labels).double().mean(), at_most=0.01)  # fmt: skip
 
 # %% [markdown]
-# That is all of post-training quantization: a hundred images give the activations' ranges, and every product is one
-# of integers. It is harder where activations are less tame. Back in the encoder:
+# That is all of post-training quantization: a hundred images give the activations' ranges, and layers multiply integers.
+# After ReLU the zero point is 0, so even the second sum goes. It is harder where activations are less tame. Back in the
+# encoder:
 
 # %%
 after_gelu = [reads[f"layer.{k}.output.dense"] for k in range(6)]  # (T, I) each
 found = [[quant.sqnr(x, quant.simulate(x, 8, "tensor", symmetric=choice)) for x in after_gelu]
          for choice in (False, True)]  # fmt: skip
-claim("one_sided", "8-bit inputs after GELU: SQNR of affine less symmetric, mean of six layers",
+claim("one_sided", "inputs after GELU in 8 bits: SQNR of affine less symmetric, mean of six layers",
       (sum(found[0]) - sum(found[1])) / 6, at_least=3, unit="dB")  # fmt: skip
 
 loud = [reads[f"layer.{k}.intermediate.dense"].abs().amax(dim=0) for k in range(6)]  # (I,) each
@@ -307,9 +309,9 @@ print(
 x, weight = (kind["layer.2.intermediate.dense"] for kind in (reads, weights))  # (T, I), (O, I)
 factors = (1, (loud[2] / weight.abs().amax(dim=0)).sqrt())  # (I,)
 plainly, moved = (quant.sqnr(x @ weight.T, in_int8(x / f, x / f, weight * f)) for f in factors)
-claim("one_loud_column", "input of one layer: range of the loudest column over the median column",
+claim("one_loud_column", "inputs of an encoder layer: range of the loudest column over the median one",
       loud[2].max() / loud[2].median(), at_least=8, unit="×")  # fmt: skip
-claim("moved_into_weights", "that layer in int8: SQNR gained by moving columns' ranges into weights",
+claim("moved_into_weights", "an encoder layer in int8: SQNR gained by moving columns' ranges into weights",
       moved - plainly, at_least=4, unit="dB")  # fmt: skip
 
 # %% [markdown]
@@ -348,6 +350,11 @@ claim("qat_beats_ptq", "2 bits, as many steps: accuracy if rounded during traini
       during - after, at_least=0.05)  # fmt: skip
 claim("qat_near_float", "accuracy in float32 less that in 2 bits rounded during as many steps of training",
       accuracy(longer) - during, at_most=0.05)  # fmt: skip
+
+# %% [markdown]
+# Both networks took as many further steps, on the same batches, so the gain is not more training. Nor is it free: it took
+# labels and gradients, where rounding afterwards takes neither. And a task as easy as this has weights to spare; what
+# two bits cost elsewhere, only a trial tells.
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong

@@ -51,22 +51,7 @@ def qparams(
 
     Source: Jacob et al. (2018), section 2.1 and, on weights, 3.
     """
-    if not x.is_floating_point():
-        raise TypeError(f"x must be floating point, got {x.dtype}")
-    if not 2 <= bits <= 8:
-        raise ValueError(f"bits must be from 2 to 8, got {bits}")
-    if x.numel() == 0 or not x.isfinite().all():
-        raise ValueError(f"x must be finite and not empty, got shape {tuple(x.shape)}: leave out NaN and inf")
-    x = x.detach().to(torch.promote_types(x.dtype, torch.float32))
-    axes = () if axis is None else (axis,) if isinstance(axis, int) else axis
-    if not all(-x.ndim <= a < x.ndim for a in axes):
-        raise ValueError(
-            f"axis must be from {-x.ndim} to {x.ndim - 1} for shape {tuple(x.shape)}, got {axis}"
-        )
-    shared = [a for a in range(x.ndim) if a not in {b % x.ndim for b in axes}]
-    smallest, largest = (x, x) if not shared else (x.amin(shared, keepdim=True), x.amax(shared, keepdim=True))
-    if axis is None:
-        smallest, largest = smallest.reshape(()), largest.reshape(())
+    smallest, largest = _range(x, bits, axis)
     smallest, largest = smallest.clamp(max=0), largest.clamp(min=0)  # zero is on every grid
     if symmetric:
         low, high = 1 - 2 ** (bits - 1), 2 ** (bits - 1) - 1
@@ -75,8 +60,8 @@ def qparams(
         low, high = 0, 2**bits - 1
         scale = largest / high - smallest / high  # the difference itself could overflow
     scale = torch.where(scale > 0, scale, 1.0)
-    zero_point = torch.zeros_like(scale) if symmetric else (-smallest / scale).round().clamp(low, high)
-    return Grid(scale, zero_point.int(), low, high)
+    zero = torch.zeros_like(scale) if symmetric else (-smallest / scale).round().clamp(low, high)
+    return Grid(scale, zero.int(), low, high)
 
 
 def quantize(x: Tensor, grid: Grid) -> Tensor:
@@ -93,7 +78,8 @@ def quantize(x: Tensor, grid: Grid) -> Tensor:
     Raises:
         ValueError: x holds a NaN, which no integer stands for.
     """
-    return _levels(x, grid).clamp(grid.low, grid.high).to(torch.int8 if grid.low < 0 else torch.uint8)
+    codes = _levels(x, grid).clamp(grid.low, grid.high)
+    return codes.to(torch.int8 if grid.low < 0 else torch.uint8)
 
 
 def dequantize(q: Tensor, grid: Grid) -> Tensor:
@@ -102,7 +88,7 @@ def dequantize(q: Tensor, grid: Grid) -> Tensor:
 
 
 def fake_quantize(x: Tensor, grid: Grid) -> Tensor:
-    """x rounded to the grid but left in floating point, with a gradient that takes rounding for the identity.
+    """x rounded to the grid, in floating point, with a gradient as if it were not.
 
     The gradient is 1 where x rounds to a value of the grid and 0 where x is cut off at an end; the grid is a
     constant to it.
@@ -123,7 +109,7 @@ def fake_quantize(x: Tensor, grid: Grid) -> Tensor:
     if not x.requires_grad:
         return rounded
     passes = torch.where((levels >= grid.low) & (levels <= grid.high), x, 0.0)
-    return rounded + (passes - passes.detach())  # the difference is 0, and has the gradient of x
+    return rounded + (passes - passes.detach())  # adds 0, with the gradient of x
 
 
 def simulate(
@@ -161,7 +147,7 @@ def simulate(
 def int_linear(
     x: Tensor, x_grid: Grid, weight: Tensor, weight_grid: Grid, bias: Tensor | None = None
 ) -> Tensor:
-    """`F.linear` of two quantized tensors: products are summed as int32 and scaled once, at the end.
+    """`F.linear` of two quantized tensors, summed as int32 and scaled once, at the end.
 
     With zero points z, Σ (x − z_x)(w − z_w) = Σ xw − z_x Σ w − z_w Σ x + I z_x z_w, all in integers.
 
@@ -182,20 +168,12 @@ def int_linear(
 
     Source: Jacob et al. (2018), section 2.3.
     """
-    for name, q, grid in (("x", x, x_grid), ("weight", weight, weight_grid)):
-        if q.dtype not in (torch.int8, torch.uint8):
-            raise TypeError(f"{name} must be int8 or uint8, got {q.dtype}: quantize it first")
+    for name, grid in (("x", x_grid), ("weight", weight_grid)):
         if grid.scale.ndim and grid.scale.size(-1) != 1:
-            raise ValueError(f"the scale of {name}, {tuple(grid.scale.shape)}, changes along the axis "
-                             "summed over and is no common factor: use one a token or a row")  # fmt: skip
-    if weight.ndim != 2 or x.ndim < 1 or x.size(-1) != weight.size(1):
-        raise ValueError(
-            f"x must be (…, I) and weight (O, I), got {tuple(x.shape)} and {tuple(weight.shape)}"
-        )
+            raise ValueError(f"scales of {name} change along the sum: no common factor")
+    _check_linear(x, weight)
     size = x.size(-1)
-    if size * 255**2 >= 2**31:
-        raise ValueError(f"a sum over {size} products of bytes could overflow int32: split it")
-    z_x, z_w = x_grid.zero_point, weight_grid.zero_point.flatten()  # (…, 1) or (); (O,) or (1,)
+    z_x, z_w = x_grid.zero_point, weight_grid.zero_point.flatten()
     x, weight = x.int(), weight.int()
     total = x @ weight.mT  # (…, O), int32
     total = total - z_x * weight.sum(-1, dtype=torch.int32)  # x is not needed for this one
@@ -287,6 +265,35 @@ def linear_inputs(model: nn.Module, run: Callable[[], Any]) -> dict[str, Tensor]
     if not found:
         raise ValueError("no nn.Linear of the model was reached: does run call this very model?")
     return {name: torch.cat(rows) for name, rows in found.items()}
+
+
+def _range(x: Tensor, bits: int, axis: int | tuple[int, ...] | None) -> tuple[Tensor, Tensor]:
+    """Smallest and largest x of each grid, in the shape of its scale."""
+    if not x.is_floating_point():
+        raise TypeError(f"x must be floating point, got {x.dtype}")
+    if not 2 <= bits <= 8:
+        raise ValueError(f"bits must be from 2 to 8, got {bits}")
+    if x.numel() == 0 or not x.isfinite().all():
+        raise ValueError(f"x must be finite and not empty, got shape {tuple(x.shape)}: leave out NaN and inf")
+    x = x.detach().to(torch.promote_types(x.dtype, torch.float32))
+    if axis is None:
+        return x.min(), x.max()
+    axes = (axis,) if isinstance(axis, int) else axis
+    if not all(-x.ndim <= a < x.ndim for a in axes):
+        raise ValueError(f"axis must be from {-x.ndim} to {x.ndim - 1} for this x, got {axis}")
+    shared = sorted(set(range(x.ndim)) - {a % x.ndim for a in axes})
+    return (x.amin(shared, keepdim=True), x.amax(shared, keepdim=True)) if shared else (x, x)
+
+
+def _check_linear(x: Tensor, weight: Tensor) -> None:
+    for name, q in (("x", x), ("weight", weight)):
+        if q.dtype not in (torch.int8, torch.uint8):
+            raise TypeError(f"{name} must be int8 or uint8, got {q.dtype}: quantize it first")
+    if weight.ndim != 2 or x.ndim < 1 or x.size(-1) != weight.size(1):
+        got = f"{tuple(x.shape)} and {tuple(weight.shape)}"
+        raise ValueError(f"x must be (…, I) and weight (O, I), got {got}")
+    if x.size(-1) * 255**2 >= 2**31:
+        raise ValueError(f"a sum over {x.size(-1)} products of bytes could overflow int32: split it")
 
 
 def _levels(x: Tensor, grid: Grid) -> Tensor:
