@@ -88,8 +88,8 @@ device = setup()
 # | C | the council , which met this morning , has not approved a budget for five schools . | 委员会今天上午未批准五所学校的新预算。 |
 # | D | the council , it meet this morning , have approve a budget for five school . | 委员会它今天上午开会给批准了五所学校的预算新。 |
 #
-# :::{dropdown} How people would order them: B, D, A, C
-# B says everything, well. D says everything, badly. A gets the time of day wrong. C says the opposite; in Chinese it differs
+# :::{dropdown} Our order
+# By meaning: B, D, A, C. B says everything, well. D says everything, badly. A gets the time of day wrong. C says the opposite; in Chinese it differs
 # from the reference by one character: 未, *not*, in place of 已, *already*.
 # :::
 
@@ -98,7 +98,7 @@ from lmprep.evaluation.text import rouge_l, rouge_n
 
 english = "the council , which met this morning , has approved a budget for five schools ."
 chinese = "委员会今天上午已批准五所学校的新预算。"
-candidates = {  # in the order that people give them
+candidates = {  # in their order by meaning
     "B": ("when the panel sat today , it passed a spending plan for each of the five schools .",
           "五校的新经费方案今早获委员们通过。"),
     "D": ("the council , it meet this morning , have approve a budget for five school .",
@@ -117,7 +117,7 @@ words, characters = (
     for k, reference, split in ((0, english, str.split), (1, chinese, list))
 )  # fmt: skip
 
-# %% mystnb={"image": {"alt": "Two slope charts, for English words and for Chinese characters, with scores below each point. The four candidates start at the left in the order that people give them, B, D, A, C. In both, all lines cross, and the order by BLEU, by ROUGE-1 and by ROUGE-L is C, A, D, B: upside down."}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two slope charts, for English words and for Chinese characters, with scores below each point. The four candidates start at the left in their order by meaning, B, D, A, C. In both, all lines cross, and the order by BLEU, by ROUGE-1 and by ROUGE-L is C, A, D, B: upside down."}} tags=["hide-input"]
 fig, axes = plt.subplots(1, 2, figsize=(7.2, 3.4), sharey=True)
 for ax, title, scores in zip(axes, ("English", "Chinese"), (words, characters), strict=True):
     ranks = np.column_stack([range(4), (-scores).argsort(axis=0).argsort(axis=0)]) + 1
@@ -127,12 +127,12 @@ for ax, title, scores in zip(axes, ("English", "Chinese"), (words, characters), 
             ax.text(x, y, name, color="white", ha="center", va="center")
             ax.text(x, y + 0.36, f"{row[x - 1]:.0f}" if x else "", ha="center", va="center")
     ax.set(title=title, ylim=(4.6, 0.6), yticks=range(1, 5), ylabel="rank, 1 = best")
-    ax.set_xticks(range(4), ["people", *metrics])
-fig.suptitle("Counting shared words turns people's order upside down", fontsize=12)
+    ax.set_xticks(range(4), ["meaning", *metrics])
+fig.suptitle("Counting shared words turns the order by meaning upside down", fontsize=12)
 plt.show()
 
 # %%
-claim("upside_down", "six scores: least rise from a candidate to the one that people rank next",
+claim("upside_down", "six scores: least rise from one translation to the next worse in meaning",
       np.diff(np.hstack([words, characters]), axis=0).min(), at_least=0.5, unit="points")  # fmt: skip
 claim("negation_is_cheap", "BLEU of a translation with a 'not' too many, above a true paraphrase's",
       min((scores[3] - scores[0])[0] for scores in (words, characters)), at_least=40)  # fmt: skip
@@ -147,7 +147,7 @@ claim("blind_by_default", "BLEU plus ROUGE-L of Chinese against itself, default 
 # Chinese sentence is one token, which has no 2-grams (sacreBLEU), or none at all (rouge-score): even the reference scores
 # zero against itself.
 #
-# ## One BLEU, n-gram by n-gram
+# ## BLEU by hand: ten counts a sentence are enough
 #
 # Reference: *the cat sat on a mat by the door* ($r$ = 9 tokens). Output: *the cat sat on the the mat* ($c$ = 7). A count is
 # *clipped*: an n-gram matches at most as often as it occurs in the reference.
@@ -193,7 +193,7 @@ agrees("f1", "sklearn.metrics.f1_score", ours, theirs, atol=1e-12)
 agrees("f1_by_hand", "the fractions above", ours, [(10 / 13 + 4 / 6) / 3, 0.7], atol=1e-12)
 
 # %% [markdown]
-# ## All four on one set of real predictions
+# ## On real outputs, silence is nearly as accurate as translation
 #
 # A translation memory returns the stored translation of the most similar source, as translators' software does. Two of
 # them, one comparing words and one comparing pieces of words, translate 307 of JupyterLab's English menu and help texts.
@@ -226,9 +226,8 @@ i = test["english"].index("Notebook metadata changed")
 print(test["english"][i], "| wanted", test["chinese"][i], "| pieces", systems["pieces"][i])
 
 # %%
-theirs = [zh.corpus_score(outputs, [test["chinese"]]).score for outputs in systems.values()]
-agrees("corpus_bleu", "sacrebleu.BLEU, zh tokenizer, no smoothing",
-       [row[4] for row in found.values()], theirs, atol=1e-9)  # fmt: skip
+agrees("corpus_bleu", "sacrebleu.BLEU, zh, unsmoothed", [row[4] for row in found.values()],
+       [zh.corpus_score(h, [test["chinese"]]).score for h in systems.values()], atol=1e-9)  # fmt: skip
 nothing, by_words, by_pieces = found.values()
 claim("majority_carries", "outputs all empty, 'negated or not': accuracy minus macro-F1",
       nothing[0] - nothing[1], at_least=0.2)  # fmt: skip
@@ -318,14 +317,15 @@ ax.set_yticks(range(len(trials)), trials)
 plt.show()
 
 # %%
-claim("noise_or_real", "gain of 0.3, 1,000 sentences: share that find it, patch minus rival",
+claim("noise_or_real", "0.3 BLEU gained: share of test sets that show it, small patch minus rival",
       shares[1] - shares[0], at_least=0.6, thesis=True)  # fmt: skip
-claim("pairing_shows_it", "the patch's gain of 0.3: share that find it, paired minus shuffled",
+claim("pairing_shows_it", "0.3 BLEU gained by a patch: share that show it, paired minus shuffled",
       shares[1] - shares[2], at_least=0.6)  # fmt: skip
-claim("no_false_alarms", "rival no better: share that find a gain", shares[3], at_most=0.15)
-claim("noise_is_realistic", "rival 1 BLEU better, 2,000 sentences: share that find it",
+claim("no_false_alarms", "no BLEU gained by a rival system: share of test sets that show a gain",
+      shares[3], at_most=0.15)  # fmt: skip
+claim("noise_is_realistic", "1 BLEU gained by a rival system: share of 2,000-sentence sets that show it",
       shares[5], at_least=0.5, at_most=0.95)  # fmt: skip
-claim("not_for_want_of_power", "rival 2 BLEU better, or 0.3 on 40,000 sentences: least share",
+claim("not_for_want_of_power", "rival gains 2 BLEU, or 0.3 on 40,000 sentences: least share shown",
       min(shares[4], shares[6]), at_least=0.5)  # fmt: skip
 
 # %% [markdown]
@@ -366,7 +366,7 @@ claim("not_for_want_of_power", "rival 2 BLEU better, or 0.3 on 40,000 sentences:
 # a match at the first order that has none, a quarter at the next.
 # :::
 #
-# :::{dropdown} Precision has recall's partner. Where is BLEU's?
+# :::{dropdown} Where is the recall in BLEU?
 # With several references, recall would ask for all their wordings at once. The brevity penalty stands in: leaving words
 # out raises precision, but makes $c < r$. It is taken once for the corpus, so one short sentence can be made up for by another.
 # :::

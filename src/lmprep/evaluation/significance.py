@@ -57,6 +57,24 @@ def paired_bootstrap(
 
     Source: Koehn (2004); the p-value: Efron and Tibshirani (1993).
     """
+    a, b = _checked(a, b, score, num_samples, level)
+    num_items = len(a)
+    both = np.concatenate([a.reshape(num_items, -1), b.reshape(num_items, -1)], axis=1)  # (N, 2K)
+    draws = (rng.integers(num_items, size=num_items) for _ in range(num_samples))
+    times = (np.bincount(draw, minlength=num_items) for draw in draws)  # how often each item is drawn
+    sums = np.stack([both.sum(axis=0), *(count @ both for count in times)])  # (1 + num_samples, 2K)
+    sums_a, sums_b = np.split(sums, 2, axis=1)
+    differences = score(sums_b) - score(sums_a) if score is not None else (sums_b - sums_a)[:, 0] / num_items
+    _check_scores(differences, num_samples)
+    observed, resampled = float(differences[0]), differences[1:]
+    low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
+    further = int((abs(resampled - resampled.mean()) > abs(observed)).sum())
+    return Comparison(observed, float(low), float(high), (1 + further) / (1 + num_samples))
+
+
+def _checked(
+    a: ArrayLike, b: ArrayLike, score: Score | None, num_samples: int, level: float
+) -> tuple[NDArray[Any], NDArray[Any]]:
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if a.shape != b.shape or a.ndim not in (1, 2) or a.size == 0:
         raise ValueError(f"a and b must both be (N,) or (N, K), not empty, got {a.shape} and {b.shape}")
@@ -67,17 +85,10 @@ def paired_bootstrap(
     if num_samples < 1 or not 0 < level < 1:
         raise ValueError(f"num_samples must be at least 1 and level between 0 and 1, got {num_samples} and "
                          f"{level}")  # fmt: skip
-    num_items = len(a)
-    both = np.concatenate([a.reshape(num_items, -1), b.reshape(num_items, -1)], axis=1)  # (N, 2K)
-    draws = (rng.integers(num_items, size=num_items) for _ in range(num_samples))
-    times = (np.bincount(draw, minlength=num_items) for draw in draws)  # how often each item is drawn
-    sums = np.stack([both.sum(axis=0), *(count @ both for count in times)])  # (1 + num_samples, 2K)
-    sums_a, sums_b = np.split(sums, 2, axis=1)
-    differences = score(sums_b) - score(sums_a) if score is not None else (sums_b - sums_a)[:, 0] / num_items
+    return a, b
+
+
+def _check_scores(differences: NDArray[Any], num_samples: int) -> None:
     if np.shape(differences) != (1 + num_samples,) or not np.isfinite(differences).all():
         raise ValueError(f"score must map (R, K) to R finite numbers, got {np.shape(differences)} for "
-                         f"{sums_a.shape}: {differences}")  # fmt: skip
-    observed, resampled = float(differences[0]), differences[1:]
-    low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
-    further = int((abs(resampled - resampled.mean()) > abs(observed)).sum())
-    return Comparison(observed, float(low), float(high), (1 + further) / (1 + num_samples))
+                         f"R = {1 + num_samples}: {differences}")  # fmt: skip

@@ -86,9 +86,7 @@ def bleu_from_statistics(statistics: ArrayLike) -> NDArray[np.float64]:
 
     Source: Papineni et al. (2002).
     """
-    values = np.asarray(statistics, dtype=np.float64)
-    if values.ndim == 0 or values.shape[-1] < 4 or values.shape[-1] % 2:
-        raise ValueError(f"statistics must have shape (…, 2 + 2 · max_n), got {values.shape}")
+    values = _checked_statistics(statistics)
     length, closest = values[..., 0], values[..., 1]
     matches, totals = np.split(values[..., 2:], 2, axis=-1)  # (…, max_n)
     with np.errstate(divide="ignore", invalid="ignore"):  # log 0 is −∞, and a score of 0
@@ -180,3 +178,10 @@ def _check_sentence(hypothesis: Tokens, references: Sequence[Tokens], n: int, na
         if isinstance(sentence, str):
             raise TypeError(f"a sentence must be a list of tokens, got the string {sentence[:40]!r}: split "
                             "it, or list(…) it into characters; references[i] lists sentences")  # fmt: skip
+
+
+def _checked_statistics(statistics: ArrayLike) -> NDArray[np.float64]:
+    values = np.asarray(statistics, dtype=np.float64)
+    if values.ndim == 0 or values.shape[-1] < 4 or values.shape[-1] % 2:
+        raise ValueError(f"statistics must have shape (…, 2 + 2 · max_n), got {values.shape}")
+    return values
