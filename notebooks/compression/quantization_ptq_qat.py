@@ -111,7 +111,11 @@ agrees("eight_weights", "torch.fake_quantize_per_tensor_affine", ours, theirs, a
 # symmetric, the signal-to-quantization-noise ratio is then
 #
 # $$
-# \mathrm{SQNR} = 10 \log_{10} \frac{\overline{x^2}}{s^2/12} \;\text{dB}, \qquad s = \frac{\max |x|}{2^{b-1} - 1} .
+# \mathrm{SQNR} = 10 \log_{10} \frac{\overline{x^2}}{s^2/12} \;\text{dB},
+# $$
+#
+# $$
+# s = \frac{\max |x|}{2^{b-1} - 1} .
 # $$
 #
 # One more bit about halves $s$: $20 \log_{10} 2 = 6.02$ dB, and more between very few bits, where $2^{b-1} - 1$ more than
@@ -183,10 +187,10 @@ for name, (model, share) in arms.items():
 uniform = 2 * torch.rand(1, 100_000, generator=generator(3)) - 1
 spaced = [quant.sqnr(uniform, quant.simulate(uniform, n, "tensor")) for n in bits_tried]
 
-# %% mystnb={"image": {"alt": "Two charts against bits, from 2 to 8, with four curves each. Left: signal-to-noise ratio of a weight matrix. Values spread evenly lie on a dashed line of 6.02 decibels a bit, except at very few bits. Trained rows run parallel to it some decibels lower, with a scale each or with one; outlier rows with a scale each coincide with trained rows; outlier rows with one scale stay far below. Right: accuracy on digits. Three curves lie together, high from 3 bits on; outlier rows with one scale fall from 8 bits downwards and end at chance."}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two charts against bits, from 2 to 8. Left: signal-to-noise ratio of a weight matrix. Values spread evenly lie on a dashed line of 6.02 decibels a bit, except at very few bits. Trained rows run parallel to it some decibels lower, with a scale each or with one; outlier rows with a scale each coincide with trained rows; outlier rows with one scale stay far below. Right: accuracy on digits. Three curves lie together, high from 3 bits on; outlier rows with one scale fall from 8 bits downwards and end at chance."}} tags=["hide-input"]
 fig, axes = plt.subplots(1, 2, figsize=(7.2, 4.0))
-axes[0].plot(bits_tried, [spaced[-1] + 6.02 * (n - 8) for n in bits_tried], "k--", linewidth=1)
-axes[0].plot(bits_tried, spaced, "kx", label="evenly spread; 6.02 dB a bit")
+axes[0].plot((2, 8), (spaced[-1] - 6 * 6.02, spaced[-1]), "k--", label="6.02 dB a bit")
+axes[0].plot(bits_tried, spaced, "kx", label="evenly spread values")
 for ax, curves in zip(axes, (decibels, correct), strict=True):
     for rank, (name, curve) in enumerate(curves.items()):
         ax.plot(bits_tried, curve, "o-", linewidth=5 / (rank + 1), label=name)
@@ -265,7 +269,10 @@ claim("the_model_shrinks_less", "sentence encoder, layers in 4 bits, groups of 3
 # With $x_i = s_x (q_i - z_x)$ and $w_i = s_w (p_i - z_w)$, a sum over $I$ inputs is
 #
 # $$
-# \sum_i x_i w_i = s_x s_w \Big( \sum_i q_i\, p_i - z_x \sum_i p_i - z_w \sum_i q_i + I z_x z_w \Big) .
+# \begin{aligned}
+# \sum_i x_i w_i = s_x s_w \Big( &\sum_i q_i\, p_i - z_x \sum_i p_i \\
+# &- z_w \sum_i q_i + I z_x z_w \Big) .
+# \end{aligned}
 # $$
 #
 # The sums are of integers, in int32. The second and the last are known beforehand and go into the bias. The third depends
