@@ -160,8 +160,10 @@ claim("blind_by_default", "BLEU plus ROUGE-L of Chinese against itself, default 
 # | 4 | the cat sat on ✓, cat sat on the, sat on the the, on the the mat | 1 | 4 |
 #
 # $$
-# \text{BLEU} = 100 \cdot e^{\min(0,\,1 - 9/7)} \cdot \Big(\tfrac67 \cdot \tfrac36 \cdot \tfrac25 \cdot \tfrac14\Big)^{1/4}
-# = 100 \cdot e^{-2/7} \cdot \Big(\tfrac{3}{70}\Big)^{1/4} \approx 34.2
+# \begin{aligned}
+# \text{BLEU} &= 100 \cdot e^{\min(0,\,1 - 9/7)} \cdot \Big(\tfrac67 \cdot \tfrac36 \cdot \tfrac25 \cdot \tfrac14\Big)^{1/4} \\
+# &= 100 \cdot e^{-2/7} \cdot \Big(\tfrac{3}{70}\Big)^{1/4} \approx 34.2
+# \end{aligned}
 # $$
 #
 # ROUGE-1 reads the same six matches: $R = 6/9$, $P = 6/7$, $F_1 = 12/16$. ROUGE-L keeps order and allows gaps; *the cat sat
@@ -376,8 +378,8 @@ claim("not_for_want_of_power", "rival gains 2 BLEU, or 0.3 on 40,000 sentences: 
 # ask which ROUGE-L: `rougeL` reads the text as one sequence, `rougeLsum` goes sentence by sentence.
 # :::
 #
-# :::{dropdown} Why does a paper print nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp?
-# It is sacreBLEU's signature. BLEU has settings, and {cite:t}`post2018call` found differences of up to 1.8 points between
+# :::{dropdown} What does "tok:13a, smooth:exp" under a table say?
+# It is part of sacreBLEU's signature: tokenizer and smoothing. BLEU has settings, and {cite:t}`post2018call` found differences of up to 1.8 points between
 # common ones, mostly from the reference's tokenization. Without a signature two papers' scores do not compare.
 # :::
 #
