@@ -278,13 +278,15 @@ def test_oversampling_follows_its_generator() -> None:
 
 
 @given(eta=st.floats(0.01, 0.99), miss=st.floats(0.5, 200), review=st.floats(0.1, 5))
-def test_the_bill_is_least_where_the_costs_say(eta: float, miss: float, review: float) -> None:
+def test_a_case_is_worth_reading_where_its_probability_times_a_miss_exceeds_a_review(
+    eta: float, miss: float, review: float
+) -> None:
     counts = np.array([1 - eta, eta])
     prices: dict[str, Any] = {"miss": miss, "review": review, "counts": counts}
     read, left = (expected_bill([0, 1], [flag, flag], **prices) for flag in (True, False))
     assert read == pytest.approx(review)
     assert left == pytest.approx(eta * miss)
-    assert expected_bill([0, 1], [False, True], **prices) <= min(read, left) + 1e-12
+    assert expected_bill([0, 1], [False, True], **prices) == pytest.approx(eta * review)
 
 
 def test_the_bill_by_hand() -> None:
@@ -300,7 +302,7 @@ def test_rare_complaints_are_as_rare_as_asked_for_and_never_on_both_sides() -> N
     reviews = rare_complaints(0.04, np.random.default_rng(0))
     labels = {name: np.array(split["label"]) for name, split in reviews.items()}
     assert np.bincount(labels["train"]).tolist() == [6000, 250]
-    assert (labels["test"] == 1).sum() == 3000
+    assert (labels["test"] == 1).sum() == 2000
     assert (labels["test"] == 0).sum() > 2000
     counts = np.array(reviews["test"]["count"])
     assert [counts[labels["test"] == k].sum() for k in (0, 1)] == pytest.approx([9600, 400])

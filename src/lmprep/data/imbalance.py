@@ -19,7 +19,7 @@ from lmprep.data.corpora import chinese_reviews
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
-_NUM_TESTED = 3000  # complaints among the test texts of `rare_complaints`
+_NUM_TESTED = 2000  # complaints among the test texts of `rare_complaints`
 
 
 def class_weights(y: ArrayLike) -> dict[int, float]:
@@ -221,7 +221,7 @@ def rare_complaints(share: float, rng: np.random.Generator, *, num_praises: int 
 
     Returns:
         train and test with columns `text`, `label`, 1 for a complaint, and `count`. The test texts are the
-        praises that are left, about 2,300, and 3,000 complaints, for a precise recall; `count` says how many
+        praises that are left, about 2,300, and 2,000 complaints, for a precise recall; `count` says how many
         of the queue each stands for, and is 1 in training.
 
     Raises:
