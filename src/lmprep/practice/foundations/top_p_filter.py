@@ -16,7 +16,7 @@ the token that crosses $p$ is kept, and of tokens that tie no more than needed, 
 likely token alone is left, and $p = 1$ keeps everything, also what has a probability that rounds to zero.
 Kept logits stay as they are, the others become $-\infty$. Return a new tensor in the dtype of the logits,
 float64 to full precision, and leave the input alone. Some logits may be $-\infty$ already, others in the
-thousands, but none is NaN and each row has a finite one; there may be no row.
+thousands, but none is NaN and each row has a finite one.
 """
 
 STARTER = '''
@@ -79,8 +79,7 @@ def filtered(candidate: Candidate, logits: Tensor, p: float) -> tuple[Call, Tens
     call.same("the kept logits", ours[kept], rows[kept], tolerance=0.0,
               cause="sorted, shifted or normalized logits returned, or a dropped token set to a number that "
               "is not −∞")  # fmt: skip
-    fewest = int(kept.sum(-1).min()) if len(kept) else 1
-    call.holds(fewest, expected="at least one token kept in each row", got="a row without any",
+    call.holds(kept.any(-1).all(), expected="at least one token kept in each row", got="a row without any",
                cause="dropping the token that crosses p, which may be the first")  # fmt: skip
     return call, rows, ours
 
@@ -180,15 +179,18 @@ def precision(candidate: Candidate, rng: Rng) -> None:
     """Float64 to full precision: a token of probability 2·10⁻¹² is needed for p = 1 − 10⁻¹²."""
     logits = torch.tensor([[0.0, -27.0], [-27.0, 0.0]], dtype=torch.float64)
     call, _, ours = filtered(candidate, logits, 1 - 1e-12)
-    call.equals("number of kept tokens", int((ours > -torch.inf).sum()), 4, cause="a softmax or a running sum in float32")
+    call.equals(
+        "number of kept tokens",
+        int((ours > -torch.inf).sum()),
+        4,
+        cause="a softmax or a running sum in float32",
+    )
 
 
 def memory(candidate: Candidate, rng: Rng) -> None:
-    """Takes logits that are not contiguous, and no row at all."""
+    """Takes logits that are not contiguous."""
     for shape in ((3, 4), (2, 3, 5)):
         nucleus(candidate, strided(normal(rng, *shape)), 0.6, cause="`.view` of an input")
-    for p in (0.5, 1.0):
-        filtered(candidate, torch.zeros(0, 4), p)
 
 
 def inputs_kept(candidate: Candidate, rng: Rng) -> None:
@@ -253,6 +255,34 @@ def sorted_back(logits: Tensor, p: float) -> Tensor:
     before = probabilities.cumsum(-1) - probabilities
     keep = (before < p) | (torch.arange(logits.shape[-1]) == 0) | (p == 1)
     return torch.empty_like(logits).scatter_(-1, order, values.where(keep, -torch.inf))
+
+
+def by_pairs(logits: Tensor, p: float) -> Tensor:
+    """Without a sort: the mass of all that go before a token."""
+    if p == 1:
+        return logits.clone()
+    V = logits.shape[-1]
+    one, other = logits[..., :, None], logits[..., None, :]
+    tied_before = (one == other) & torch.ones(V, V, dtype=torch.bool).tril(-1)
+    before = (other > one) | tied_before
+    mass = (before * logits.softmax(-1)[..., None, :]).sum(-1)
+    return logits.masked_fill((mass >= p) & before.any(-1), -torch.inf)
+
+
+def in_log_space(logits: Tensor, p: float) -> Tensor:
+    if p == 1:
+        return logits.clone()
+    log_p, order = logits.log_softmax(-1).sort(-1, descending=True)
+    drop = shift(log_p.logcumsumexp(-1) >= (math.log(p) if p > 0 else -math.inf))
+    return logits.masked_fill(torch.zeros_like(drop).scatter(-1, order, drop), -torch.inf)
+
+
+def nearest(logits: Tensor, p: float) -> Tensor:
+    """Keeps as many tokens as bring the sum nearest to p, above or below."""
+    mass = logits.softmax(-1).sort(-1, descending=True).values.cumsum(-1)
+    count = (mass - p).abs().argmin(-1, keepdim=True) + 1 if p < 1 else logits.shape[-1]
+    ranks = logits.argsort(-1, descending=True).argsort(-1)
+    return logits.masked_fill(ranks >= count, -torch.inf)
 
 
 def edited(rule: Callable[[Tensor, float], Tensor]) -> Candidate:
@@ -346,7 +376,7 @@ def first_dimension(logits: Tensor, p: float) -> Tensor:
 
 def one_count_for_all(logits: Tensor, p: float) -> Tensor:
     rows = logits.reshape(-1, logits.shape[-1])
-    if p == 1 or not len(rows):
+    if p == 1:
         return logits.clone()
     mass = rows[0].softmax(-1).sort(descending=True).values.cumsum(-1)
     count = int((mass < p).sum()) + 1
@@ -398,6 +428,8 @@ TASK = Task(
             lambda mass, p: (mass > p) & (torch.arange(mass.shape[-1]) > 0)
         ),
         "one token too many": edited(lambda mass, p: shift(shift(mass >= p))),
+        "two tokens at least": edited(lambda mass, p: shift(mass >= p) & (torch.arange(mass.shape[-1]) > 1)),
+        "the sum nearest to p": nearest,
         "> for ≥": edited(lambda mass, p: shift(mass > p)),
         "1 − p for p": edited(lambda mass, p: shift(mass >= 1 - p)),
         "mask left in sorted order": mask_in_sorted_order,
@@ -438,6 +470,8 @@ TASK = Task(
         "one row at a time": by_loop,
         "by ranks": by_ranks,
         "sorted, cut, scattered back": sorted_back,
+        "pair by pair": by_pairs,
+        "in log space": in_log_space,
         "float64 inside": computed_in(torch.float64, top_p_filter),
     },
     asked=3,
