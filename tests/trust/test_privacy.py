@@ -224,6 +224,8 @@ def test_gradients_that_do_not_fit() -> None:
         stepped({"w": torch.zeros(())})
     with pytest.raises(TypeError, match=r"torch.int64 for 'w'"):
         stepped({"w": torch.zeros(2, 3).long()})
+    with pytest.raises(TypeError, match=r"one dtype, got torch\.float32 and torch\.float64"):
+        stepped({"w": torch.zeros(2, 3), "b": torch.zeros(2, 3).double()})
 
 
 # --- dp_sgd --------------------------------------------------------------------------------------------

@@ -21,7 +21,10 @@ ORDERS = tuple(range(2, 129))
 
 
 def per_example_gradients(
-    model: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, targets: Tensor
+    model: nn.Module,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    inputs: Tensor,
+    targets: Tensor,
 ) -> dict[str, Tensor]:
     """The gradient of each example's own loss with respect to every trained parameter.
 
@@ -37,15 +40,8 @@ def per_example_gradients(
         ValueError: inputs and targets differ in length, no parameter is trained, or a batch norm in training
             mode mixes the examples.
     """
-    if len(inputs) != len(targets):
-        raise ValueError(f"inputs and targets must be of one length, got {len(inputs)} and {len(targets)}")
-    parameters = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
-    if not parameters:
-        raise ValueError("model must have a parameter that requires a gradient, got none")
-    for name, module in model.named_modules():
-        if isinstance(module, _BatchNorm) and module.training:
-            raise ValueError(f"model must treat each example by itself, but {name or 'it'} is a batch norm, "
-                             "whose output depends on the whole batch: use nn.GroupNorm")  # fmt: skip
+    _check_examples(model, inputs, targets)
+    parameters = {n: p.detach() for n, p in model.named_parameters() if p.requires_grad}
     if len(inputs) == 0:
         return {name: p.new_zeros(0, *p.shape) for name, p in parameters.items()}
 
@@ -65,7 +61,7 @@ def clip_and_noise(
     expected_batch_size: float,
     generator: torch.Generator,
 ) -> dict[str, Tensor]:
-    """The noisy mean gradient of DP-SGD: clip each example's gradient, add up, add noise, divide.
+    """The noisy mean gradient of DP-SGD: clip each example, add up, add noise, divide.
 
     Args:
         gradients: by parameter, (B, *shape), B the same for all and possibly 0. NaN spreads to the result.
@@ -79,22 +75,23 @@ def clip_and_noise(
         By parameter, (*shape).
 
     Raises:
-        TypeError: a gradient is not floating point.
+        TypeError: a gradient is not floating point, or of another dtype than the rest.
         ValueError: a number is out of range, or the gradients are none or differ in B.
 
     Source: Abadi et al. (2016), Algorithm 1.
     """
     _check_positive(max_norm=max_norm, expected_batch_size=expected_batch_size)
-    _check_noise(noise_multiplier)
-    _check_gradients(gradients)
-    by_parameter = [g[..., None].flatten(start_dim=1).norm(dim=1) for g in gradients.values()]
+    _check_gradients(gradients, noise_multiplier)
+    by_parameter = [g[..., None].flatten(1).norm(dim=1) for g in gradients.values()]
     norms = torch.stack(by_parameter).norm(dim=0)  # (B,)
-    factors = max_norm / norms.clamp(min=max_norm)  # (B,): 1 for small gradients, also for zero
+    factors = max_norm / norms.clamp(min=max_norm)  # (B,): 1 for short gradients, and for 0
     private = {}
     for name, gradient in gradients.items():
-        total = torch.tensordot(factors.to(gradient), gradient, dims=1)  # (*shape)
-        noise = torch.randn(total.shape, generator=generator, device=generator.device, dtype=total.dtype)
-        private[name] = (total + noise_multiplier * max_norm * noise.to(total)) / expected_batch_size
+        total = torch.tensordot(factors, gradient, dims=1)  # (*shape)
+        noise = torch.randn(total.shape, generator=generator, device=generator.device, dtype=total.dtype).to(
+            total.device
+        )
+        private[name] = (total + noise_multiplier * max_norm * noise) / expected_batch_size
     return private
 
 
@@ -111,7 +108,7 @@ def dp_sgd(
     noise_multiplier: float,
     generator: torch.Generator,
 ) -> None:
-    """Train `model` in place with differential privacy and leave it in eval mode; `epsilon` says how much.
+    """Train `model` in place with differential privacy; `epsilon` says how much. Ends in eval mode.
 
     No loss is recorded: it would be computed from the examples, and is not paid for.
 
@@ -133,8 +130,8 @@ def dp_sgd(
         raise ValueError("inputs must hold at least one example, got none")
 
     def batch(step: int) -> tuple[Tensor, Tensor]:
-        drawn = torch.rand(len(inputs), generator=generator, device=generator.device) < sample_rate
-        drawn = drawn.to(inputs.device)
+        chance = torch.rand(len(inputs), generator=generator, device=generator.device)
+        drawn = (chance < sample_rate).to(inputs.device)
         return inputs[drawn], targets[drawn]
 
     def surrogate(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
@@ -146,16 +143,19 @@ def dp_sgd(
             expected_batch_size=sample_rate * len(inputs),
             generator=generator,
         )
-        products = [(p * private[name]).sum() for name, p in model.named_parameters() if name in private]
-        return torch.stack(products).sum()
+        parameters = dict(model.named_parameters())
+        return torch.stack([(parameters[name] * g).sum() for name, g in private.items()]).sum()
 
     fit(model, batch, surrogate, optimizer=optimizer, num_steps=num_steps)
 
 
 def rdp_subsampled_gaussian(
-    sample_rate: float, noise_multiplier: float, num_steps: int, orders: Sequence[int] = ORDERS
+    sample_rate: float,
+    noise_multiplier: float,
+    num_steps: int,
+    orders: Sequence[int] = ORDERS,
 ) -> Tensor:
-    """Rényi divergence that `num_steps` steps of DP-SGD allow between two neighbors, for each order.
+    """Rényi divergence that steps of DP-SGD allow between two neighbors, for each order.
 
     Args:
         sample_rate: q, the probability with which each example comes into a batch.
@@ -178,15 +178,16 @@ def rdp_subsampled_gaussian(
     divergences = []
     for order in orders:
         k = torch.arange(order + 1, dtype=torch.float64)
-        log_binomial = math.lgamma(order + 1) - torch.lgamma(k + 1) - torch.lgamma(order - k + 1)
-        log_chance = torch.xlogy(k, q) + torch.xlogy(order - k, 1 - q)  # 0 log 0 = 0, for q = 1
-        log_moment = torch.logsumexp(log_binomial + log_chance + k * (k - 1) / (2 * noise_multiplier**2), 0)
+        log_ways = math.lgamma(order + 1) - torch.lgamma(k + 1) - torch.lgamma(order - k + 1)
+        log_chance = torch.xlogy(k, q) + torch.xlogy(order - k, 1 - q)  # 0 log 0 = 0: q = 1
+        overlap = k * (k - 1) / (2 * noise_multiplier**2)
+        log_moment = torch.logsumexp(log_ways + log_chance + overlap, dim=0)
         divergences.append(num_steps * log_moment / (order - 1))
     return torch.stack(divergences)
 
 
 def rdp_to_epsilon(rdp: Tensor, orders: Sequence[int], delta: float) -> float:
-    """The smallest ε for which Rényi divergences at some orders give (ε, δ)-differential privacy.
+    """The smallest ε for which Rényi divergences give (ε, δ)-differential privacy.
 
     Args:
         rdp: (len(orders),).
@@ -198,14 +199,11 @@ def rdp_to_epsilon(rdp: Tensor, orders: Sequence[int], delta: float) -> float:
 
     Source: Balle et al. (2020), Theorem 21.
     """
-    _check_orders(orders)
-    if not 0 < delta < 1:
-        raise ValueError(f"delta must be between 0 and 1, got {delta}")
-    if rdp.shape != (len(orders),):
-        raise ValueError(f"rdp must have shape ({len(orders)},), one for each order, got {tuple(rdp.shape)}")
+    _check_orders(orders, rdp)
+    _check_share(delta=delta)
     alpha = torch.tensor(orders, dtype=torch.float64)
-    epsilons = rdp + torch.log1p(-1 / alpha) - (math.log(delta) + alpha.log()) / (alpha - 1)
-    return max(float(epsilons.min()), 0.0)
+    conversion = torch.log1p(-1 / alpha) - (math.log(delta) + alpha.log()) / (alpha - 1)
+    return max(float((rdp + conversion).min()), 0.0)
 
 
 def epsilon(sample_rate: float, noise_multiplier: float, num_steps: int, delta: float) -> float:
@@ -230,7 +228,7 @@ def membership_game(
     learning_rate: float,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
-    """Train K logistic regressions side by side by DP-SGD, some with example 0 and some without, and watch.
+    """Train K logistic regressions by DP-SGD, some with example 0, some without, and watch.
 
     The watcher knows everything but `member`: the examples, who else is drawn, and every noisy gradient. She
     subtracts the others' share and compares what is left with the two things it can be, which is the most
@@ -254,28 +252,24 @@ def membership_game(
     Source: Nasr et al. (2023).
     """
     _check_rate(sample_rate)
-    if inputs.ndim != 2 or targets.shape != inputs.shape[:1] or len(inputs) < 2:
-        raise ValueError("inputs must be (N, D) and targets (N,), with N at least 2, got "
-                         f"{tuple(inputs.shape)} and {tuple(targets.shape)}")  # fmt: skip
-    if member.dtype != torch.bool or member.ndim != 1:
-        raise ValueError(f"member must be boolean, (K,), got {member.dtype} {tuple(member.shape)}")
-    expected_batch_size = sample_rate * (len(inputs) - 1)  # the same with example 0 and without
-    models = nn.Embedding.from_pretrained(inputs.new_zeros(len(member), inputs.size(1)), freeze=False)
-    evidence = inputs.new_zeros(len(member))
+    _check_game(inputs, targets, member)
+    K, (N, D) = len(member), inputs.shape
+    models = nn.Embedding.from_pretrained(inputs.new_zeros(K, D), freeze=False)
+    evidence = inputs.new_zeros(K)
+    expected_size = sample_rate * (N - 1)  # the same with example 0 and without
+    spread = max(noise_multiplier * max_norm / expected_size, 1e-12)  # of the noise
+    out, drawn_in = inputs.new_tensor([1 - sample_rate, sample_rate]).log()
 
     def batch(step: int) -> Tensor:
-        drawn = torch.rand(len(member), len(inputs), generator=generator) < sample_rate  # (K, N)
+        drawn = torch.rand(K, N, generator=generator) < sample_rate
         drawn[:, 0] &= member
-        return drawn[..., None].to(inputs)
+        return drawn[..., None].to(inputs)  # (K, N, 1)
 
-    def noisy_mean(gradients: Tensor, noise_multiplier: float) -> Tensor:  # (K, N, D) -> (K, D)
+    def noisy_mean(gradients: Tensor, noise_multiplier: float) -> Tensor:  # (K, D)
         step = functools.partial(
-            clip_and_noise,
-            max_norm=max_norm,
-            noise_multiplier=noise_multiplier,
-            expected_batch_size=expected_batch_size,
-            generator=generator,
-        )
+            clip_and_noise, max_norm=max_norm, noise_multiplier=noise_multiplier,
+            expected_batch_size=expected_size, generator=generator,
+        )  # fmt: skip
         return vmap(step, randomness="different")({"weight": gradients})["weight"]
 
     def watched(models: nn.Embedding, drawn: Tensor) -> Tensor:
@@ -284,11 +278,9 @@ def membership_game(
         share = noisy_mean(gradients[:, :1], 0.0)  # what example 0 adds when it is drawn
         gradients = gradients * drawn
         published = noisy_mean(gradients, noise_multiplier)
-        rest = published - noisy_mean(gradients[:, 1:], 0.0)  # noise, plus that share or not
-        std = max(noise_multiplier * max_norm / expected_batch_size, 1e-12)
-        log_ratio = ((rest * share).sum(1) - share.square().sum(1) / 2) / std**2  # of drawn to not drawn
-        seldom = inputs.new_tensor([1 - sample_rate, sample_rate]).log()
-        evidence.add_(torch.logaddexp(seldom[0], seldom[1] + log_ratio))
+        rest = published - noisy_mean(gradients[:, 1:], 0.0)  # noise, maybe a share
+        log_ratio = ((rest - share / 2) * share).sum(1) / spread**2  # drawn or not
+        evidence.add_(torch.logaddexp(out, drawn_in + log_ratio))
         return (models.weight * published).sum()  # its gradient is what is published
 
     optimizer = torch.optim.SGD(models.parameters(), lr=learning_rate)
@@ -316,9 +308,7 @@ def epsilon_lower_bound(called: Tensor, member: Tensor, delta: float, confidence
         raise ValueError(f"called and member must be boolean and of one shape, got {got[0]} and {got[1]}")
     if not member.any() or member.all():
         raise ValueError("member must hold both members and others, got one kind only")
-    for name, value in {"delta": delta, "confidence": confidence}.items():
-        if not 0 < value < 1:
-            raise ValueError(f"{name} must be between 0 and 1, got {value}")
+    _check_share(delta=delta, confidence=confidence)
     rates = [
         binomtest(int(called[kind].sum()), int(kind.sum())).proportion_ci(confidence, "exact")
         for kind in (member, ~member)
@@ -333,23 +323,39 @@ def _check_positive(**numbers: float) -> None:
             raise ValueError(f"{name} must be positive and finite, got {value}")
 
 
-def _check_noise(noise_multiplier: float) -> None:
-    if not 0 <= noise_multiplier < math.inf:
-        raise ValueError(f"noise_multiplier must be finite and not negative, got {noise_multiplier}")
-
-
 def _check_rate(sample_rate: float) -> None:
     if not 0 < sample_rate <= 1:
         raise ValueError(f"sample_rate must be above 0 and at most 1, got {sample_rate}")
 
 
-def _check_orders(orders: Sequence[int]) -> None:
+def _check_share(**numbers: float) -> None:
+    for name, value in numbers.items():
+        if not 0 < value < 1:
+            raise ValueError(f"{name} must be between 0 and 1, got {value}")
+
+
+def _check_orders(orders: Sequence[int], rdp: Tensor | None = None) -> None:
     wrong = [order for order in orders if order != int(order) or order < 2]
     if wrong or not orders:
         raise ValueError(f"orders must be whole numbers from 2, got {wrong[0] if wrong else 'none'}")
+    if rdp is not None and rdp.shape != (len(orders),):
+        raise ValueError(f"rdp must have shape ({len(orders)},), one for each order, got {tuple(rdp.shape)}")
 
 
-def _check_gradients(gradients: Mapping[str, Tensor]) -> None:
+def _check_examples(model: nn.Module, inputs: Tensor, targets: Tensor) -> None:
+    if len(inputs) != len(targets):
+        raise ValueError(f"inputs and targets must be of one length, got {len(inputs)} and {len(targets)}")
+    if not any(p.requires_grad for p in model.parameters()):
+        raise ValueError("model must have a parameter that requires a gradient, got none")
+    for name, module in model.named_modules():
+        if isinstance(module, _BatchNorm) and module.training:
+            raise ValueError(f"model must treat each example by itself, but {name or 'it'} is a batch norm, "
+                             "whose output depends on the whole batch: use nn.GroupNorm")  # fmt: skip
+
+
+def _check_gradients(gradients: Mapping[str, Tensor], noise_multiplier: float) -> None:
+    if not 0 <= noise_multiplier < math.inf:
+        raise ValueError(f"noise_multiplier must be finite and not negative, got {noise_multiplier}")
     if not gradients:
         raise ValueError("gradients must hold at least one parameter's, got none")
     for name, gradient in gradients.items():
@@ -358,3 +364,14 @@ def _check_gradients(gradients: Mapping[str, Tensor]) -> None:
     shapes = {name: tuple(gradient.shape) for name, gradient in gradients.items()}
     if len({shape[:1] for shape in shapes.values()}) > 1 or () in shapes.values():
         raise ValueError(f"gradients must have one row an example, as many for every parameter, got {shapes}")
+    if len({gradient.dtype for gradient in gradients.values()}) > 1:
+        dtypes = sorted({str(gradient.dtype) for gradient in gradients.values()})
+        raise TypeError(f"gradients must share one dtype, got {' and '.join(dtypes)}")
+
+
+def _check_game(inputs: Tensor, targets: Tensor, member: Tensor) -> None:
+    if inputs.ndim != 2 or targets.shape != inputs.shape[:1] or len(inputs) < 2:
+        raise ValueError("inputs must be (N, D) and targets (N,), with N at least 2, got "
+                         f"{tuple(inputs.shape)} and {tuple(targets.shape)}")  # fmt: skip
+    if member.dtype != torch.bool or member.ndim != 1:
+        raise ValueError(f"member must be boolean, (K,), got {member.dtype} {tuple(member.shape)}")
