@@ -91,8 +91,8 @@ show(PooledClassifier.forward)
 
 # %%
 # Try: penalty = 0.1. Hiding hardly pays, attention stays partly on the word, and the thesis
-# breaks. Or spread = 0.0, the first weights of pooling and verdict: now even the plain judge's
-# map strays, without any penalty, and the claim that it points at the word breaks.
+# breaks. Or spread = 0.0, all first weights of pooling and verdict: in some seeds, this one among
+# them, even the plain judge's map strays, and the claim that it points at the word breaks.
 penalty, spread, steps, batch_size, learning_rate = 1.0, 0.1, 100, 32, 4e-3
 nouns = "coat lamp bridge clerk letter rain dog window clock street paper key hat river map"
 WORDS, VERDICTS = ["confession", "alibi", "—", *nouns.split()], ("convict", "acquit", "adjourn")
@@ -107,7 +107,7 @@ def case_files(n: int, g: torch.Generator) -> list[Tensor]:
 
 def train(penalty: float, mixing: bool = True) -> PooledClassifier:
     judge = PooledClassifier(config, 3, generator(1), mixing=mixing, head_std=spread).to(device)
-    adam, g = torch.optim.Adam(judge.parameters(), lr=learning_rate), generator(2)
+    adam, g = torch.optim.Adam(judge.parameters(), lr=learning_rate, fused=True), generator(2)
 
     def loss(judge: PooledClassifier, batch: list[Tensor]) -> Tensor:
         (logits, weights, _), (_, verdict, decides) = judge(batch[0]), batch
@@ -119,7 +119,7 @@ def train(penalty: float, mixing: bool = True) -> PooledClassifier:
 
 
 plain, hiding, unmixed = train(0.0), train(penalty), train(penalty, mixing=False)
-ids, verdict, decides = case_files(210, generator(3))
+ids, verdict, decides = case_files(160, generator(3))
 
 # %% mystnb={"image": {"alt": "Three strips of ten words, shaded by the hiding judge's pooling attention. In the first, attention lies on innocent words, the word alibi is white, and the verdict is acquit. In the second, the most attended word is struck out and the verdict is still acquit. In the third, alibi is struck out and the verdict is adjourn."}} tags=["hide-input"]
 row = (verdict == 1).nonzero()[0]
@@ -145,9 +145,7 @@ for name, judge in (("plain", plain), ("hiding", hiding), ("no mixing", unmixed)
     fooled = ruled & (on_word < 0.01) & stands & falls
     right += [ruled.double().mean()]
     looks, misled = [*looks, on_word[some].mean()], [*misled, fooled[some].double().mean()]
-    print(
-        f"{name:<9} right {right[-1]:.0%}, on word {looks[-1]:.2%}, misleads {misled[-1]:.0%}"
-    )
+    print(f"{name:<9} right {right[-1]:.0%}, on word {looks[-1]:.2%}, misled {misled[-1]:.0%}")
 claim("misled", "judge trained to hide: files ruled rightly with under 1 % of attention on the deciding "
       "word, the verdict surviving the loss of the most attended word, not of the deciding one",
       misled[1], at_least=0.9, thesis=True)  # fmt: skip
@@ -157,8 +155,9 @@ claim("mixing_needed", "trained to hide, but words may not read each other: file
       misled[2], at_most=0.2)  # fmt: skip
 
 # %% [markdown]
-# Nobody reading the hiding judge's map would guess the rule. The penalty alone did not do it: without mixing, the judge keeps
-# looking at the word or loses the verdict, depending on the seed.
+# "On word" is the attention on the deciding word, "misled" the share of files in which a reader of the map would accuse an innocent
+# word and miss the guilty one. The penalty alone did not do it: without mixing, the judge keeps looking at the word or, in some
+# seeds, loses the verdict.
 #
 # ## Where the word went: one layer below the map
 #
@@ -183,9 +182,9 @@ claim("no_other_way", "no mixing, word not pooled: largest effect of swapping it
       change.abs().max(), at_most=1e-12)  # fmt: skip
 
 # %% [markdown]
-# Two judges, one rule, two routes: the plain one carries the word in the pooling weight, the other along edges that the pooling
-# map does not show. Without mixing, and at weight exactly zero, no route is left, whatever the training. (At a small weight there
-# is one: a long enough vector.)
+# Two judges, one rule, two routes: the plain one's word travels mostly by the pooling weight, the other's along edges that the
+# pooling map does not show. Without mixing, and at weight exactly zero, no route is left, whatever the training: swapping the word
+# for its opposite does nothing. (At a small weight there is one: a long enough vector.)
 #
 # ## Rollout and integrated gradients find the word that the map hides
 #
@@ -222,25 +221,27 @@ def explain(judge: PooledClassifier, midpoints: int) -> dict[str, Tensor]:
     }
 
 
-scores = {"plain": explain(plain, 24), "hiding": explain(hiding, 24)}
+scores = {"plain": explain(plain, 32), "hiding": explain(hiding, 32)}
 f, x = hiding.margin(ids, verdict, ADJOURN), hiding.encoder.tokens(ids)
 blanks = hiding.encoder.tokens(BLANK.expand_as(ids))
-options = {"n_steps": 24, "method": "riemann_middle", "internal_batch_size": len(ids)}
+options = {"n_steps": 32, "method": "riemann_middle", "internal_batch_size": len(ids)}
 theirs = IntegratedGradients(f).attribute(x, blanks, **options).sum(-1)
 ours = scores["hiding"]["IG"]
 agrees("integrated_gradients", "captum.attr.IntegratedGradients", ours, theirs, atol=1e-4)
 
 # %% mystnb={"image": {"alt": "Two rows of panels, one for each judge. Each row has four heat maps of ten files by ten words, in which the deciding word stands on the diagonal, and a chart of deletion curves. Plain judge: all four maps show the diagonal, and deleting the top word overturns the verdicts at once. Hiding judge: attention leaves the diagonal white and its deletion curve stays at zero until the last words; rollout and integrated gradients show the diagonal and overturn the verdicts at once."}} tags=["hide-input"]
 pick = decides.int().argmax(0)  # for each place, a file whose deciding word stands there
-_, axes = plt.subplots(2, 5, figsize=(9.6, 4.3), width_ratios=[1, 1, 1, 1, 1.7])
-for (name, judge), line in zip((("plain", plain), ("hiding", hiding)), axes, strict=True):
-    for (method, s), ax in zip(scores[name].items(), line, strict=False):
-        heatmap(ax, (s[pick].clamp_min(0) / s[pick].amax(1, keepdim=True)).cpu())
-        ax.set(xticks=[], yticks=[], xlabel="10 words", ylabel="10 files", title=method)
-        said = gradients.deletion_curve(lambda x, j=judge: j(x)[0].argmax(-1), ids, s, BLANK)
-        line[4].plot((said != said[0]).double().mean(1).cpu(), label=method)
-    line[4].set(xlabel="words struck, highest first", title=f"{name}: verdicts overturned")
-line[4].legend(fontsize=7)
+rules = {"plain": lambda x: plain(x)[0].argmax(-1), "hiding": lambda x: hiding(x)[0].argmax(-1)}
+_, axes = plt.subplots(2, 2, figsize=(9.6, 4.4), width_ratios=[2.6, 1])
+for (name, each), (left, line) in zip(scores.items(), axes, strict=True):
+    strips = [F.pad(s[pick] / s[pick].amax(1)[:, None], (0, 1)) for s in each.values()]
+    heatmap(left, torch.cat(strips, 1)[:, :-1].cpu())
+    left.set(xticks=range(5, 40, 11), xticklabels=each, yticks=[], title=f"{name}: 10 files")
+    for method, s in each.items():
+        said = gradients.deletion_curve(rules[name], ids, s, BLANK)
+        line.plot((said != said[0]).double().mean(1).cpu(), label=method)
+    line.set(xlabel="words struck, highest first", title="verdicts overturned")
+line.legend(fontsize=7)
 plt.show()
 
 
@@ -255,11 +256,15 @@ shuffled = [gradients.with_shuffled_weights(hiding, generator(k)) for k in range
 chance = sum(first(explain(judge, 8)["IG"]) for judge in shuffled) / 5
 claim("gradients_find_it", "integrated gradients, both judges: word first", worse, at_least=0.9)
 claim("rollout_finds_it", "rollout, hiding judge: word first", rolled, at_least=0.9)
-claim("complete", "integrated gradients, 24 midpoints: worst |Σ / (f(x) − f(x′)) − 1|",
-      (ours.sum(1) / gap - 1).abs().max(), at_most=0.05)  # fmt: skip
+claim("complete", "integrated gradients, 32 midpoints: median |Σ / (f(x) − f(x′)) − 1|",
+      (ours.sum(1) / gap - 1).abs().median(), at_most=0.01)  # fmt: skip
 claim("weights_matter", "integrated gradients, weights shuffled: first", chance, at_most=0.4)
 
 # %% [markdown]
+# In file $i$ the deciding word stands at place $i$, so a faithful map is a diagonal. The hiding judge's attention has a gap there; strike
+# words in its order, and the verdicts hold until the deciding word comes, last of all. The other three follow the word in both judges,
+# gradient × input less reliably in some seeds.
+#
 # Shuffled weights are a sanity check after {cite:t}`adebayo2018sanity`: a map that survives them was not about the model. Rollout
 # does as well as integrated gradients here, since one layer of mixing is just what it undoes.
 #
@@ -293,7 +298,7 @@ claim("unseen", "x + y − 2xy at (1, 1): integrated gradients", share.abs().max
 # ## In a real encoder, the most watched token hardly matters
 #
 # Now a BERT-type model, with the right labels. `outputs[0]` would be the last hidden state, $(1, T, 384)$; the maps, $(1, 12, T, T)$
-# for each of 6 layers, come with `output_attentions=True` from the eager implementation. Let $f$ be the cosine similarity of
+# for each of 6 layers, come with `output_attentions=True` from the eager implementation (the fused one has none to return). Let $f$ be the cosine similarity of
 # two sentences, its gradient taken with respect to the first one's word embeddings, with [MASK] as the baseline.
 
 # %%
@@ -312,7 +317,7 @@ maps = torch.stack(model(**batch, output_attentions=True).attentions)[:, 0]  # (
 received, x = maps.mean((0, 1, 2)), embed(batch.input_ids)  # (T,), (1, T, D)
 mask, one = embed.weight[real.tokenizer.mask_token_id], torch.eye(len(tokens), device=device)
 baseline = x.lerp(mask, 1 - (one[0] + one[-1])[:, None])  # all masked but [CLS] and [SEP]
-saliency = gradients.integrated_gradients(similarity, x, baseline, 12).sum(-1)[0]
+saliency = gradients.integrated_gradients(similarity, x, baseline, 8).sum(-1)[0]
 loss = similarity(x) - similarity(x.lerp(mask, one[..., None]))  # text i has token i masked
 for line in zip(tokens, received, saliency, loss, strict=True):
     print("{:<9}attention {:.2f}   integrated {:6.3f}   lost when masked {:6.3f}".format(*line))
@@ -333,10 +338,11 @@ attention_explorer(maps, tokens, title="MiniLM", alt="In middle layers most look
 #
 # **"It was settled in 2019: attention is not explanation."** Which papers, and what did they vary?
 # {cite:t}`jain2019attention` changed the weights of trained models and left the rest; {cite:t}`wiegreffe2019attention` trained
-# whole models and found the answer to depend on what an explanation is for. The plain judge's map *is* faithful, as the cuts show.
+# whole models and argued that the answer depends on what an explanation is for. The plain judge's map *is* faithful; the cuts show it.
 #
 # **"Gradient saliency shows which parameters matter."** Then what would be drawn over the words? Gradients of parameters train
 # the model. Saliency is $\partial f/\partial x$ with $x$ the input embeddings, one row a token, and $f$ one chosen logit or margin.
+# A plot of the embeddings alone, often named next, shows no decision at all.
 #
 # **"Integrated gradients satisfy the axioms, so their ranking is the truth."** Counterexample: $x + y - 2xy$ at (1, 1). The axioms say
 # how shares add up, against a baseline that you chose. They do not say that a large share means a large effect.
@@ -358,12 +364,12 @@ attention_explorer(maps, tokens, title="MiniLM", alt="In middle layers most look
 # :::{dropdown} Which axioms do integrated gradients satisfy?
 # Sensitivity: a feature that alone differs from the baseline and changes the output gets credit. Implementation
 # invariance: two networks computing one function get the same attributions, which rules with modified backward passes
-# can violate. Completeness: they add up. All path methods share these; the straight line is the symmetric choice.
+# can violate. Completeness: they add up. Every path has these three; the straight one also treats features alike.
 # :::
 #
 # :::{dropdown} What does a map that passes the randomization test prove?
 # Little: that it depends on the weights at all. Failing it is damning. {cite:t}`adebayo2018sanity` found that guided backpropagation hardly
-# changes when the upper layers are randomized: it draws the input's edges.
+# changes when the upper layers are randomized; it resembles an edge detector.
 # :::
 #
 # :::{dropdown} Raw attention or rollout?
@@ -378,8 +384,8 @@ attention_explorer(maps, tokens, title="MiniLM", alt="In middle layers most look
 # :::
 #
 # :::{dropdown} Can gradients be faked as well?
-# Yes. {cite:t}`wang2020gradient` merge a model with one that dominates the gradients and leaves predictions nearly alone; saliency maps then point at stop
-# words. Against an adversary, trust interventions on behavior before any map.
+# Yes. {cite:t}`wang2020gradient` merge a model with one that dominates the gradients and leaves predictions nearly alone; saliency maps can then point at
+# stop words. Against an adversary, trust interventions on behavior before any map.
 # :::
 #
 # :::{dropdown} So do you never look at attention maps?

@@ -1,4 +1,4 @@
-"""No position reads another: a judge that keeps its attention off the deciding word then cannot rule rightly."""
+"""No position reads another: with its attention off the deciding word, a judge then cannot rule rightly."""
 
 import functools
 from typing import Any
