@@ -9,7 +9,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmprep.data.synthetic import shuffle_between_texts, topic_language, topic_posterior, topic_texts
+from lmprep.data.synthetic import (
+    estimated_language,
+    shuffle_between_texts,
+    topic_language,
+    topic_posterior,
+    topic_texts,
+)
 
 seeds = st.integers(0, 2**32)
 counts = st.integers(1, 6)
@@ -94,6 +100,23 @@ def test_the_posterior_by_hand() -> None:
     assert topic_posterior(torch.empty(2, 0, dtype=torch.long), language).tolist() == [[0.5, 0.5]] * 2
 
 
+@pytest.mark.parametrize("smoothing", [0.1, 1.0])
+def test_estimates_are_those_of_scikit_learns_naive_bayes(smoothing: float) -> None:
+    from sklearn.naive_bayes import MultinomialNB
+
+    language = topic_language(3, 5, 4, first_id=1)
+    topics = torch.arange(3).repeat(10)
+    ids = topic_texts(topics, language, 6, generator(2))
+    words = torch.stack([torch.bincount(row, minlength=20) for row in ids]).numpy()
+    model = MultinomialNB(alpha=smoothing).fit(words, topics.numpy())
+    found = estimated_language(ids, topics, (3, 20), smoothing)
+    expected = torch.from_numpy(model.feature_log_prob_).exp()
+    torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
+    torch.testing.assert_close(
+        topic_posterior(ids, found), torch.from_numpy(model.predict_proba(words)), atol=1e-12, rtol=0
+    )
+
+
 def test_shuffling_keeps_the_words_and_destroys_what_meets_in_a_text() -> None:
     language = topic_language(4, 5, 5, topical=0.8)
     topics = torch.arange(4).repeat(500)
@@ -113,6 +136,7 @@ def test_shuffling_keeps_the_words_and_destroys_what_meets_in_a_text() -> None:
 
 
 LANGUAGE, TOPICS, G = topic_language(2, 3, 4), torch.tensor([0, 1]), generator()
+IDS = torch.tensor([[5, 6], [7, 8]])
 
 
 @pytest.mark.parametrize(
@@ -132,6 +156,17 @@ LANGUAGE, TOPICS, G = topic_language(2, 3, 4), torch.tensor([0, 1]), generator()
         (lambda: topic_texts(TOPICS, LANGUAGE[0], 3, G), ValueError, r"shape \(K, V\).* got \(10,\)"),
         (lambda: topic_texts(TOPICS, 2 * LANGUAGE, 3, G), ValueError, "rows ≥ 0 that sum to 1"),
         (lambda: topic_texts(TOPICS, LANGUAGE - LANGUAGE.flip(0), 3, G), ValueError, "probabilities"),
+        (lambda: estimated_language(IDS.int(), TOPICS, (2, 9), 1), TypeError, r"ids must be torch\.long"),
+        (lambda: estimated_language(IDS, TOPICS.int(), (2, 9), 1), TypeError, r"topics must be torch\.long"),
+        (
+            lambda: estimated_language(IDS, TOPICS, (2, 8), 1),
+            ValueError,
+            "ids must be from 0 to 7, got 5 to 8",
+        ),
+        (lambda: estimated_language(IDS, TOPICS, (1, 9), 1), ValueError, "topics must be from 0 to 0"),
+        (lambda: estimated_language(IDS[0], TOPICS, (2, 9), 1), ValueError, r"got \(2,\) and \(2,\)"),
+        (lambda: estimated_language(IDS, TOPICS[:1], (2, 9), 1), ValueError, r"got \(2, 2\) and \(1,\)"),
+        (lambda: estimated_language(IDS, TOPICS, (2, 9), 0), ValueError, "smoothing must be above 0, got 0"),
         (lambda: topic_posterior(TOPICS, LANGUAGE), ValueError, r"shape \(N, T\), got \(2,\)"),
         (lambda: topic_posterior(TOPICS[None] + 9, LANGUAGE), ValueError, "from 0 to 9, got 9 to 10"),
     ],

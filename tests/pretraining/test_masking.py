@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lmprep.pretraining.masking import IGNORED, mlm_mask, nsp_pairs
+from lmprep.architectures.transformer import EncoderConfig
+from lmprep.pretraining.masking import IGNORED, MaskedLM, mlm_mask, nsp_pairs
 
 V, MASK = 50, 3
 seeds = st.integers(0, 2**32)
@@ -200,6 +201,46 @@ def test_sentences_may_be_anything() -> None:
     assert len(nsp_pairs(documents, generator())) == 2
 
 
+# --- the model -----------------------------------------------------------------------------------------
+
+
+def small_bert(**options: Any) -> MaskedLM:
+    config = EncoderConfig(vocab_size=V, context_length=8, width=8, num_layers=2, num_heads=2)
+    return MaskedLM(config, 3, generator(), **options)
+
+
+def test_the_models_loss_is_torchs_over_all_positions() -> None:
+    model = small_bert(token_std=1.0).double()
+    ids, special = batch(6, 8)
+    inputs, labels = masked(ids, special, seed=1)
+    logits = model(inputs)
+    assert logits.shape == (6, 8, V)
+    expected = F.cross_entropy(logits.flatten(0, 1), labels.flatten())  # its ignore_index is −100
+    found = model.mlm_loss(inputs, labels)
+    torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
+    ours, theirs = (torch.autograd.grad(x, model.encoder.tokens.weight)[0] for x in (found, expected))
+    torch.testing.assert_close(ours, theirs, atol=1e-12, rtol=0)
+
+
+def test_the_models_weights_come_from_its_generator() -> None:
+    state = torch.random.get_rng_state()
+    first, again = small_bert(), small_bert()
+    assert torch.equal(state, torch.random.get_rng_state())
+    for a, b in zip(first.parameters(), again.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert small_bert(token_std=1.0).encoder.tokens.weight.std().item() == pytest.approx(1, rel=0.2)
+    assert first.encoder.tokens.weight.std().item() == pytest.approx(0.02, rel=0.2)
+
+
+def test_classification_reads_the_mean_state_and_starts_undecided() -> None:
+    model = small_bert()
+    ids, _ = batch(4, 8)
+    assert model.classify(ids).tolist() == [[0.0] * 3] * 4
+    torch.nn.init.normal_(model.classifier.weight, generator=generator(2))
+    expected = model.encoder(ids).mean(1) @ model.classifier.weight.mT
+    torch.testing.assert_close(model.classify(ids), expected)
+
+
 # --- bad input -----------------------------------------------------------------------------------------
 
 IDS, NONE = torch.tensor([[4, 5, 6]]), torch.zeros(1, 3, dtype=torch.bool)
@@ -228,6 +269,11 @@ IDS, NONE = torch.tensor([[4, 5, 6]]), torch.zeros(1, 3, dtype=torch.bool)
         (lambda: masked(IDS, NONE, probability=float("nan")), ValueError, "probability must be"),
         (lambda: masked(IDS, NONE, mask_share=-0.1), ValueError, r"mask_share must be .* got -0\.1"),
         (lambda: masked(IDS, NONE, mask_share=0.95), ValueError, r"must not exceed 1, got 0\.95 \+ 0\.1"),
+        (
+            lambda: small_bert().mlm_loss(IDS, torch.full_like(IDS, IGNORED)),
+            ValueError,
+            "labels ask for nothing, all are -100",
+        ),
         (lambda: nsp_pairs([["a", "b"]], generator()), ValueError, r"two or more.* got lengths \[2\]"),
         (lambda: nsp_pairs([["a", "b"], []], generator()), ValueError, r"none empty, got lengths \[2, 0\]"),
         (lambda: nsp_pairs([["a"], ["b"]], generator()), ValueError, "no sentence has a next one"),

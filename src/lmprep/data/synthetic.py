@@ -99,6 +99,42 @@ def topic_posterior(ids: Tensor, language: Tensor) -> Tensor:
     return likelihood.softmax(dim=0).T  # (N, K)
 
 
+def estimated_language(
+    ids: Tensor, topics: Tensor, language_shape: tuple[int, int], smoothing: float
+) -> Tensor:
+    """The word probabilities (K, V) that labeled texts suggest: counts, plus `smoothing`, over their sums.
+
+    With them, `topic_posterior` is naive Bayes.
+
+    Args:
+        ids: (N, T), from 0 to V − 1.
+        topics: (N,), from 0 to K − 1.
+        language_shape: (K, V).
+        smoothing: added to each count, above 0.
+
+    Raises:
+        TypeError: ids or topics are not `torch.long`.
+        ValueError: shapes do not fit, ids or topics are out of range, or smoothing is not above 0.
+    """
+    K, V = language_shape
+    for name, numbers, end in (("ids", ids, V), ("topics", topics, K)):
+        if numbers.dtype != torch.long:
+            raise TypeError(f"{name} must be torch.long, got {numbers.dtype}")
+        if numbers.numel() and not 0 <= int(numbers.min()) <= int(numbers.max()) < end:
+            raise ValueError(
+                f"{name} must be from 0 to {end - 1}, got {int(numbers.min())} to {int(numbers.max())}"
+            )
+    if ids.ndim != 2 or topics.shape != ids.shape[:1]:
+        raise ValueError(
+            f"ids must be (N, T) and topics (N,), got {tuple(ids.shape)} and {tuple(topics.shape)}"
+        )
+    if not smoothing > 0:
+        raise ValueError(f"smoothing must be above 0, got {smoothing}")
+    cells = (topics[:, None] * V + ids).flatten()  # (N · T,)
+    counts = torch.bincount(cells, minlength=K * V).view(K, V).double() + smoothing
+    return counts / counts.sum(dim=1, keepdim=True)
+
+
 def shuffle_between_texts(ids: Tensor, generator: torch.Generator) -> Tensor:
     """The same words, dealt anew over all positions of all texts: which words meet in a text means nothing.
 

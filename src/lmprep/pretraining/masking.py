@@ -1,11 +1,14 @@
-"""What BERT is trained on: tokens hidden from the encoder, and pairs of sentences."""
+"""What BERT is trained on: tokens hidden from the encoder, and pairs of sentences. And a small BERT."""
 
 import itertools
 from collections.abc import Sequence
 from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from lmprep.architectures.transformer import Encoder, EncoderConfig
+from lmprep.training.losses import cross_entropy
 
 IGNORED = -100
 """The label of a position without a question: what `torch.nn.functional.cross_entropy` ignores by default."""
@@ -102,6 +105,64 @@ def nsp_pairs(
     if not pairs:
         raise ValueError("documents must hold one of two sentences or more: no sentence has a next one")
     return pairs
+
+
+class MaskedLM(nn.Module):
+    """An encoder with two heads: one predicts tokens, the other labels a text by the mean of its states.
+
+    BERT's token head has a layer more and shares its matrix with the embeddings; its classifier reads [CLS].
+
+    Args:
+        config: of the encoder.
+        num_classes: K.
+        generator: the source of the first weights, on the CPU.
+        token_std: of the token embeddings at the start; that of the other weights when None.
+        head_std: of the token head's matrix at the start. The classifier starts at zero.
+    """
+
+    def __init__(
+        self,
+        config: EncoderConfig,
+        num_classes: int,
+        generator: torch.Generator,
+        *,
+        token_std: float | None = None,
+        head_std: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.encoder = Encoder(config, generator)
+        self.head = nn.utils.skip_init(nn.Linear, config.width, config.vocab_size)
+        self.classifier = nn.utils.skip_init(nn.Linear, config.width, num_classes)
+        if token_std is not None:
+            nn.init.normal_(self.encoder.tokens.weight, std=token_std, generator=generator)
+        nn.init.normal_(self.head.weight, std=head_std, generator=generator)
+        for zero in (self.head.bias, self.classifier.weight, self.classifier.bias):
+            nn.init.zeros_(zero)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(B, T) → logits of every position's token, (B, T, V)."""
+        logits: Tensor = self.head(self.encoder(ids))
+        return logits
+
+    def mlm_loss(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy of the chosen tokens; what is not asked for does not get as far as the head.
+
+        Args:
+            inputs, labels: (B, T) each, as `mlm_mask` returns them.
+
+        Raises:
+            ValueError: no token is chosen.
+        """
+        chosen = labels != IGNORED
+        if not chosen.any():
+            raise ValueError(f"labels ask for nothing, all are {IGNORED}: mask a larger batch")
+        states = self.encoder(inputs)[chosen]  # (M, D)
+        return cross_entropy(self.head(states), labels[chosen])
+
+    def classify(self, ids: Tensor) -> Tensor:
+        """(B, T), all tokens, no padding → logits of the classes (B, K)."""
+        logits: Tensor = self.classifier(self.encoder(ids).mean(dim=1))
+        return logits
 
 
 def _check_batch(ids: Tensor, special: Tensor, vocab_size: int, mask_id: int) -> None:
