@@ -115,7 +115,10 @@ class WittenBellLM:
         return tuple(self._checked("context", context[max(0, len(context) - self.order + 1) :]))
 
     def _checked(self, name: str, ids: Iterable[SupportsIndex]) -> list[int]:
-        tokens = [operator.index(each) for each in ids]
+        plain = (
+            ids.tolist() if isinstance(ids, np.ndarray | Tensor) else ids
+        )  # many times faster to go through
+        tokens = [operator.index(each) for each in plain]
         if tokens and not (min(tokens) >= 0 and max(tokens) < self.vocab_size):
             bad = min(tokens) if min(tokens) < 0 else max(tokens)
             raise ValueError(f"{name} must be from 0 to {self.vocab_size - 1}, got {bad}")
