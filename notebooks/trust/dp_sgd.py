@@ -97,11 +97,11 @@ device = setup()
 # DP-SGD. Write down eight guesses for each before you look at the coins.
 
 # %%
-# Try: noise = sigma / 3, a trainer with a bug. The accountant below still reads sigma and says
-# 2.7; the attacker proves more than that, and the thesis breaks. Or sigma = 1.0, without a bug:
-# both rise, and the thesis holds.
+# Try: noise = sigma / 4, a trainer with a bug. The accountant below still reads sigma and says
+# 2.7; the attacker at the end proves more, and the thesis breaks. Or max_norm = 0.02: neither
+# the promise nor her share of it changes much, because the noise is in units of it.
 sample_rate, steps, sigma, delta = 0.2, 33, 2.0, 1e-4
-noise, max_norm, no_clip = sigma, 0.1, 1e3  # what trainers use; no gradient is longer than 1e3
+noise, max_norm, no_clip = sigma, 0.1, 1e3  # no gradient here is longer than 1e3
 plays = 15_000  # of each kind, for the attacker at the end
 
 records = torch.randn(8, 3, generator=generator(1))
@@ -134,7 +134,7 @@ print("the coins: ", *("heads" if coin else "tails" for coin in coins[400:408]))
 claim("loss_gives_her_away", "ordinary SGD: hits of 100, guessing membership from one loss",
       hits["ordinary SGD"], at_least=80)  # fmt: skip
 claim("dp_hides_her", "DP-SGD with ε = 2.7: hits of 100, guessing membership from one loss",
-      hits["DP-SGD"], at_most=75)  # fmt: skip
+      hits["DP-SGD"], at_most=80)  # fmt: skip
 
 # %% [markdown]
 # Nothing in the first model *is* Ada's record. Her pull on three weights was enough. Against the second you do little better than
