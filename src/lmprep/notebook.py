@@ -47,7 +47,7 @@ def setup() -> "torch.device":
 
     torch.set_num_threads(1)
     threadpool_limits(limits=1)
-    # As use_deterministic_algorithms(True), which also imports torch.compile's configuration: two CPU-seconds.
+    # As use_deterministic_algorithms(True), which also imports torch.compile: two CPU-seconds.
     torch.set_deterministic_debug_mode("error")
     random.seed(seed(0))
     np.random.seed(seed(0))  # noqa: NPY002 — libraries that draw from numpy's global state
