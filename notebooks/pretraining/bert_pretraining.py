@@ -123,7 +123,7 @@ show(mlm_mask)
 collator = DataCollatorForLanguageModeling(tokenizer, seed=seed(2))
 theirs = collator([tokenizer(s, return_special_tokens_mask=True) for s in sentences * 50])
 ours = mlm_mask(ids.repeat(50, 1), special.repeat(50, 1), **words, generator=generator(2))
-agrees("collator", "transformers.DataCollatorForLanguageModeling, same seed: inputs and labels",
+agrees("collator", "transformers.DataCollatorForLanguageModeling, generators in the same state",
        torch.stack(ours), torch.stack([theirs["input_ids"], theirs["labels"]]), atol=0)  # fmt: skip
 
 many = torch.randint(999, len(tokenizer), (2000, 125), generator=generator(3))
