@@ -1,5 +1,6 @@
 """lmprep.evaluation.classification against scikit-learn's, by hand, and at the edges."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -101,6 +102,9 @@ def test_bools_are_labels_and_inputs_stay() -> None:
         (lambda: accuracy([[1]], [[1]]), ValueError, r"\(1, 1\)"),
         (lambda: accuracy([0.5], [0.5]), TypeError, "whole numbers or strings.*got float64"),
         (lambda: accuracy(["1"], [1]), TypeError, "in targets and predictions alike"),
+        (lambda: scores_from_counts(5, 3, 3), ValueError, "smaller of predicted and actual, got 5.0, 3.0"),
+        (lambda: scores_from_counts(-1, 3, 3), ValueError, "got -1.0"),
+        (lambda: scores_from_counts(1, math.nan, 3), ValueError, "nan"),
         (lambda: precision_recall_f1([1], [1], "binary"), ValueError, "'weighted' or None, got 'binary'"),  # type: ignore[arg-type]
     ],
 )

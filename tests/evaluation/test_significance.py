@@ -49,7 +49,7 @@ def test_resampled_differences_are_those_of_sacrebleus_scores(seed: int) -> None
     observed = score(b.sum(0)) - score(a.sum(0))
     assert ours.difference == pytest.approx(observed, abs=1e-9)
     assert (ours.low, ours.high) == pytest.approx(tuple(np.quantile(differences, [0.025, 0.975])), abs=1e-9)
-    further = (abs(differences - differences.mean()) > abs(observed)).sum()
+    further = (abs(differences - differences.mean()) >= abs(observed)).sum()
     assert ours.p_value == (1 + further) / 201
 
 
@@ -114,7 +114,9 @@ def test_swapped_systems_swap_the_interval(seed: int, shift: int) -> None:
 def test_a_system_against_itself_does_not_differ() -> None:
     a, _ = systems(0)
     result = paired_bootstrap(a, a, bleu_from_statistics, rng=rng(), num_samples=20)
-    assert (result.difference, result.low, result.high) == (0, 0, 0)
+    assert (result.difference, result.low, result.high, result.p_value) == (0, 0, 0, 1)
+    scores = rng(1).normal(size=40)
+    assert paired_bootstrap(scores, scores, rng=rng(), num_samples=20).p_value == 1
 
 
 def test_a_constant_difference_is_certain() -> None:
@@ -148,6 +150,7 @@ A = np.arange(4.0)
     [
         (lambda: paired_bootstrap(A, A[:3], rng=rng()), r"got \(4,\) and \(3,\)"),
         (lambda: paired_bootstrap(A[:0], A[:0], rng=rng()), "not empty"),
+        (lambda: paired_bootstrap(A[:1], A[:1], rng=rng()), "at least two items, got 1"),
         (lambda: paired_bootstrap(A[None, None], A[None, None], rng=rng()), r"\(N,\) or \(N, K\)"),
         (lambda: paired_bootstrap(A[:, None], A[:, None], rng=rng()), r"score is needed .* \(4, 1\)"),
         (lambda: paired_bootstrap(A, A * np.nan, rng=rng()), "must be finite"),
@@ -160,3 +163,15 @@ A = np.arange(4.0)
 def test_bad_input_is_named(call: Callable[[], Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         call()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"rng": 0}, "rng must be a numpy Generator.* got 0"),
+        ({"rng": rng(), "num_samples": 10.5}, "num_samples must be a whole number, got 10.5"),
+    ],
+)
+def test_options_of_another_type_are_named(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(TypeError, match=says):
+        paired_bootstrap(A, A, **options)

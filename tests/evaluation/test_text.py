@@ -223,6 +223,8 @@ def test_ngrams_are_counted() -> None:
         (lambda: corpus_bleu([["a"]], ["a b"]), ValueError, "got 'a b'"),
         (lambda: corpus_bleu([["a"]], [[["a"]]], max_n=0), ValueError, "max_n must be at least 1, got 0"),
         (lambda: bleu_from_statistics([1, 2, 3]), ValueError, r"\(…, 2 \+ 2 · max_n\), got \(3,\)"),
+        (lambda: bleu_from_statistics([4, 4, 5, 4]), ValueError, "matches no more than all n-grams"),
+        (lambda: bleu_from_statistics([4, 4, math.nan, 4]), ValueError, "must be counts.* nan"),
         (lambda: bleu_from_statistics(3.0), ValueError, r"got \(\)"),
         (lambda: rouge_n("ab", ["a"], 1), TypeError, "the string 'ab'"),
         (lambda: rouge_n(["a"], ["a"], 0), ValueError, "^n must be at least 1, got 0"),

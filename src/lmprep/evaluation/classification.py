@@ -31,9 +31,15 @@ def scores_from_counts(matches: Any, predicted: Any, actual: Any) -> Scores:
         matches / predicted, matches / actual and 2 · matches / (predicted + actual), in the counts' shape;
         0 where a denominator is 0.
 
+    Raises:
+        ValueError: a count is NaN or negative, or matches exceeds one of the other two.
+
     Source: van Rijsbergen (1979), whose effectiveness measure is 1 − F.
     """
     matches, predicted, actual = (np.asarray(x, dtype=np.float64) for x in (matches, predicted, actual))
+    if not ((matches >= 0) & (matches <= predicted) & (matches <= actual)).all():
+        raise ValueError(f"matches must be from 0 to the smaller of predicted and actual, got {matches}, "
+                         f"{predicted} and {actual}")  # fmt: skip
     quotients = (
         np.divide(above, below, out=np.zeros_like(above), where=below > 0)
         for above, below in ((matches, predicted), (matches, actual), (2 * matches, predicted + actual))

@@ -49,15 +49,18 @@ def paired_bootstrap(
 
     Returns:
         The difference on the items given, the interval between quantiles of the resampled differences, and
-        a p-value: the share of resampled differences further from their mean than the difference is from 0.
+        a p-value: the share of resampled differences at least as far from their mean as the difference is
+        from 0; 1 for a system against itself.
 
     Raises:
-        ValueError: a and b differ in shape, are empty or hold NaN; a score is missing for (N, K); an option
-            is out of range; or a score is not a finite number.
+        TypeError: rng is no Generator, or num_samples no whole number.
+        ValueError: a and b differ in shape, have fewer than two items or hold NaN; a score is missing for
+            (N, K); an option is out of range; or a score is not a finite number.
 
     Source: Koehn (2004); the p-value: Efron and Tibshirani (1993).
     """
-    a, b = _checked(a, b, score, num_samples, level)
+    _check_options(rng, num_samples, level)
+    a, b = _checked(a, b, score)
     num_items = len(a)
     both = np.concatenate([a.reshape(num_items, -1), b.reshape(num_items, -1)], axis=1)  # (N, 2K)
     draws = (rng.integers(num_items, size=num_items) for _ in range(num_samples))
@@ -68,23 +71,30 @@ def paired_bootstrap(
     _check_scores(differences, num_samples)
     observed, resampled = float(differences[0]), differences[1:]
     low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
-    further = int((abs(resampled - resampled.mean()) > abs(observed)).sum())
+    further = int((abs(resampled - resampled.mean()) >= abs(observed)).sum())
     return Comparison(observed, float(low), float(high), (1 + further) / (1 + num_samples))
 
 
-def _checked(
-    a: ArrayLike, b: ArrayLike, score: Score | None, num_samples: int, level: float
-) -> tuple[NDArray[Any], NDArray[Any]]:
+def _check_options(rng: object, num_samples: object, level: float) -> None:
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"rng must be a numpy Generator, such as np.random.default_rng(0), got {rng!r}")
+    if not isinstance(num_samples, int | np.integer):
+        raise TypeError(f"num_samples must be a whole number, got {num_samples!r}")
+    if num_samples < 1 or not 0 < level < 1:
+        raise ValueError(f"num_samples must be at least 1 and level between 0 and 1, got {num_samples} and "
+                         f"{level}")  # fmt: skip
+
+
+def _checked(a: ArrayLike, b: ArrayLike, score: Score | None) -> tuple[NDArray[Any], NDArray[Any]]:
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if a.shape != b.shape or a.ndim not in (1, 2) or a.size == 0:
         raise ValueError(f"a and b must both be (N,) or (N, K), not empty, got {a.shape} and {b.shape}")
+    if len(a) == 1:
+        raise ValueError("a and b must have at least two items, got 1: one item has no spread to resample")
     if score is None and a.ndim == 2:
         raise ValueError(f"score is needed for statistics of shape {a.shape}: say what becomes of their sums")
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         raise ValueError("a and b must be finite: drop the items that have no score from both, or score them")
-    if num_samples < 1 or not 0 < level < 1:
-        raise ValueError(f"num_samples must be at least 1 and level between 0 and 1, got {num_samples} and "
-                         f"{level}")  # fmt: skip
     return a, b
 
 

@@ -82,7 +82,8 @@ def bleu_from_statistics(statistics: ArrayLike) -> NDArray[np.float64]:
         (…); 0 where no n-gram of some length matches, or none is there.
 
     Raises:
-        ValueError: the last axis is not of that size.
+        ValueError: the last axis is not of that size, a count is NaN or negative, or there are more matches
+            than n-grams.
 
     Source: Papineni et al. (2002).
     """
@@ -184,4 +185,7 @@ def _checked_statistics(statistics: ArrayLike) -> NDArray[np.float64]:
     values = np.asarray(statistics, dtype=np.float64)
     if values.ndim == 0 or values.shape[-1] < 4 or values.shape[-1] % 2:
         raise ValueError(f"statistics must have shape (…, 2 + 2 · max_n), got {values.shape}")
+    matches, totals = np.split(values[..., 2:], 2, axis=-1)
+    if not ((values >= 0).all() and (matches <= totals).all()):
+        raise ValueError(f"statistics must be counts, and matches no more than all n-grams, got {values}")
     return values

@@ -1,6 +1,7 @@
 """BLEU of a corpus: clipped counts, pooled, several references."""
 
 import math
+import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -88,6 +89,7 @@ def by_sacrebleu(hypotheses: list[Tokens], references: list[list[Tokens]], max_n
     return float(metric.corpus_score(list(map(text, hypotheses)), streams).score)
 
 
+SEPARATORS = ("", " ", "_", "__", "-", "|", "||", ",", ", ", "/", "#", "\t", "\n", "\0", "\x1f", "▁")
 WORDS = ("the", "cat", "sat", "猫", "坐", "。")
 
 
@@ -137,6 +139,18 @@ def copies(candidate: Candidate, rng: Rng) -> None:
             "a score from 0 to 1: multiply by 100. Or smoothing, or a sum of logarithms not divided by max_n"
         )
         expect(candidate, 100.0, cause, [order], [[order]], max_n=min(len(words), 4))
+
+
+def exact(candidate: Candidate, rng: Rng) -> None:
+    """The score is not rounded."""
+    for reference, want in (("a x y", 100 / 3), ("b c x", 200 / 3)):
+        expect(candidate, want, "a rounded score", split("a b c"), [split(reference)], max_n=1)
+
+
+def ordered(candidate: Candidate, rng: Rng) -> None:
+    """An n-gram is n tokens in their order."""
+    cause = "n-grams compared as sorted tuples or sets of tokens"
+    expect(candidate, 100 / math.sqrt(3), cause, split("b a x y"), [split("a b x y")], max_n=2)
 
 
 def clipped(candidate: Candidate, rng: Rng) -> None:
@@ -191,6 +205,14 @@ def pooled(candidate: Candidate, rng: Rng) -> None:
     expect(candidate, 0.0, cause, split("a", "b"), [split("a"), split("b")], max_n=2)
 
 
+def shorter_than_n(candidate: Candidate, rng: Rng) -> None:
+    """A sentence shorter than n adds no n-gram, to the matches or to the total."""
+    cause = "for a sentence shorter than n, a total of len − n + 1 below 0, or of at least 1"
+    for sentences, max_n in ((("a", "b c"), 2), (("a", "a b c"), 3), (("a b c d", "a", "b c"), 4)):
+        given = split(*sentences)
+        expect(candidate, 100.0, cause, given, [[sentence] for sentence in given], max_n=max_n)
+
+
 def several_references(candidate: Candidate, rng: Rng) -> None:
     """With several references, an n-gram's limit is its largest count in any one of them."""
     cause = "only one reference used, or the limits of several added up"
@@ -219,10 +241,13 @@ def closest_length(candidate: Candidate, rng: Rng) -> None:
 
 def as_they_are(candidate: Candidate, rng: Rng) -> None:
     """Tokens are compared as they are: case, spaces and punctuation count."""
-    cause = "tokens or n-grams joined to text, lower-cased or stripped"
+    cause = "tokens or n-grams joined to text, lower-cased, stripped or normalized"
     expect(candidate, 0.0, cause, [["New York"]], [[["New", "York"]]], max_n=1)
     expect(candidate, 50.0, cause, [["The", "cat"]], [[["the", "cat"]]], max_n=1)
-    expect(candidate, 0.0, cause, [["a b", "c"]], [[["a", "b c", "a b", "x", "c"]]], max_n=2)
+    expect(candidate, 50.0, cause, [["ａ", "b"]], [[["a", "b"]]], max_n=1)  # the first is full-width
+    for sep in SEPARATORS:  # joined by it, both sentences have the 2-gram a‸b‸c
+        tokens = [f"a{sep}b", "c"]
+        expect(candidate, 0.0, cause, [tokens], [[["a", f"b{sep}c", tokens[0], "x", "c"]]], max_n=2)
     expect(candidate, 100.0, cause, [["猫", "坐 ", "。"]], [[["猫", "坐 ", "。"]]], max_n=3)
 
 
@@ -406,8 +431,16 @@ def lowered(tokens: Tokens, n: int) -> Counter[Any]:
     return ngrams([token.lower().strip() for token in tokens], n)
 
 
-def joined(tokens: Tokens, n: int) -> Counter[Any]:
-    return Counter(" ".join(gram) for gram in ngrams(tokens, n).elements())
+def normalized(tokens: Tokens, n: int) -> Counter[Any]:
+    return ngrams([unicodedata.normalize("NFKC", token) for token in tokens], n)
+
+
+def joined(separator: str) -> Callable[[Tokens, int], Counter[Any]]:
+    return lambda tokens, n: Counter(separator.join(gram) for gram in ngrams(tokens, n).elements())
+
+
+def unordered(tokens: Tokens, n: int) -> Counter[Any]:
+    return Counter(tuple(sorted(gram)) for gram in ngrams(tokens, n).elements())
 
 
 def resplit(tokens: Tokens, n: int) -> Counter[Any]:
@@ -457,11 +490,14 @@ TASK = Task(
     checks=(
         one_number,
         copies,
+        exact,
         clipped,
         brevity,
         geometric,
+        ordered,
         zero,
         pooled,
+        shorter_than_n,
         several_references,
         closest_length,
         as_they_are,
@@ -522,7 +558,15 @@ TASK = Task(
         "up to max_n − 1": variant(last_n=lambda max_n: max(max_n - 1, 1)),
         "default of 3": lambda hypotheses, references, max_n=3: corpus_bleu(hypotheses, references, max_n),
         "lower case": variant(grams=lowered),
-        "n-grams joined by spaces": variant(grams=joined),
+        "n-grams joined by spaces": variant(grams=joined(" ")),
+        "n-grams joined by nothing": variant(grams=joined("")),
+        "n-grams joined by underscores": variant(grams=joined("_")),
+        "n-grams joined by bars": variant(grams=joined("|")),
+        "n-grams joined by NUL": variant(grams=joined("\0")),
+        "n-grams in any order": variant(grams=unordered),
+        "normalized tokens": variant(grams=normalized),
+        "at least one n-gram a sentence": variant(total=lambda found, allowed: max(1, found.total())),
+        "rounded": variant(finish=lambda *counts: round(score(*counts), 2)),
         "tokens joined and split": variant(grams=resplit),
         "empty hypotheses skipped": variant(keep=bool),
         "references sorted and padded in place": padded,
