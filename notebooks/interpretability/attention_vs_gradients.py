@@ -93,7 +93,7 @@ show(PooledClassifier.forward)
 # Try: penalty = 0.1. Hiding hardly pays, attention stays partly on the word, and the thesis
 # breaks. Or spread = 0.0, all first weights of pooling and verdict: in some seeds, this one among
 # them, even the plain judge's map strays, and the claim that it points at the word breaks.
-penalty, spread, steps, batch_size, learning_rate = 1.0, 0.1, 100, 32, 4e-3
+penalty, spread, steps, batch_size, learning_rate = 1.0, 0.1, 80, 32, 5e-3
 nouns = "coat lamp bridge clerk letter rain dog window clock street paper key hat river map"
 WORDS, VERDICTS = ["confession", "alibi", "—", *nouns.split()], ("convict", "acquit", "adjourn")
 ADJOURN, BLANK, V, T = 2, torch.tensor(2), len(WORDS), 10
@@ -122,16 +122,16 @@ plain, hiding, unmixed = train(0.0), train(penalty), train(penalty, mixing=False
 ids, verdict, decides = case_files(160, generator(3))
 
 # %% mystnb={"image": {"alt": "Three strips of ten words, shaded by the hiding judge's pooling attention. In the first, attention lies on innocent words, the word alibi is white, and the verdict is acquit. In the second, the most attended word is struck out and the verdict is still acquit. In the third, alibi is struck out and the verdict is adjourn."}} tags=["hide-input"]
-row = (verdict == 1).nonzero()[0]
+row = (hiding(ids)[1].amax(1) * (verdict == 1)).argmax()[None]
 _, weights, _ = hiding(ids[row])
 struck = torch.cat([weights < 0, weights == weights.amax(), decides[row]])  # (3, T): none, …
 logits, shades, _ = hiding(ids[row].where(~struck, BLANK))
 words = [WORDS[i] for i in ids[row][0]]
 names = zip(["nothing", words[weights.argmax()], "alibi"], logits.argmax(-1), strict=True)
-names = [f"without {name}: {VERDICTS[said]}" for name, said in names]
+names = [f"{name} struck: {VERDICTS[said]}" for name, said in names]
 _, ax = plt.subplots(figsize=(8, 1.8))
 heatmap(ax, shades.where(~struck, torch.nan).cpu(), rows=names, columns=words)
-ax.set_title("Attention of the judge that hides, and its verdict")
+ax.set_title("Striking the darkest word changes nothing; the lightest one decides")
 plt.show()
 
 # %%
@@ -151,7 +151,7 @@ claim("misled", "judge trained to hide: files ruled rightly with under 1 % of at
       misled[1], at_least=0.9, thesis=True)  # fmt: skip
 claim("same_accuracy", "judge trained to hide: right verdicts", right[1], at_least=0.98)
 claim("plain_points", "plain judge: attention on the deciding word", looks[0], at_least=0.8)
-claim("mixing_needed", "trained to hide, but words may not read each other: files as in the thesis",
+claim("mixing_needed", "judge trained to hide, words not reading each other: files as in the thesis",
       misled[2], at_most=0.2)  # fmt: skip
 
 # %% [markdown]
@@ -174,8 +174,8 @@ for name, judge in (("plain", plain), ("hiding", hiding)):
     unpooled = (judge(ids, pools=pools)[0].argmax(-1) != verdict).double().mean()
     print(f"{name:<8}loses {unread:6.1%} if no word may read it, {unpooled:6.1%} if not pooled")
     lost += [unread - unpooled]
-claim("two_routes", "verdicts lost if the word is not pooled minus if no other word may read it, plain "
-      "judge, or the reverse, hiding judge: the smaller", min(-lost[0], lost[1]), at_least=0.4)  # fmt: skip
+claim("two_routes", "verdicts lost to the cut on a judge's own route (plain: pooling, hiding: mixing) minus "
+      "those lost to the other cut, worse judge", min(-lost[0], lost[1]), at_least=0.4)  # fmt: skip
 swap = ids.where(~decides, 1 - ids)  # alibi for confession, and the other way round
 change = unmixed.double()(ids, pools=pools)[0] - unmixed(swap, pools=pools)[0]
 claim("no_other_way", "no mixing, word not pooled: largest effect of swapping it on a logit",
@@ -221,10 +221,10 @@ def explain(judge: PooledClassifier, midpoints: int) -> dict[str, Tensor]:
     }
 
 
-scores = {"plain": explain(plain, 32), "hiding": explain(hiding, 32)}
+scores = {"plain": explain(plain, 24), "hiding": explain(hiding, 24)}
 f, x = hiding.margin(ids, verdict, ADJOURN), hiding.encoder.tokens(ids)
 blanks = hiding.encoder.tokens(BLANK.expand_as(ids))
-options = {"n_steps": 32, "method": "riemann_middle", "internal_batch_size": len(ids)}
+options = {"n_steps": 24, "method": "riemann_middle", "internal_batch_size": len(ids)}
 theirs = IntegratedGradients(f).attribute(x, blanks, **options).sum(-1)
 ours = scores["hiding"]["IG"]
 agrees("integrated_gradients", "captum.attr.IntegratedGradients", ours, theirs, atol=1e-4)
@@ -238,8 +238,8 @@ for (name, each), (left, line) in zip(scores.items(), axes, strict=True):
     heatmap(left, torch.cat(strips, 1)[:, :-1].cpu())
     left.set(xticks=range(5, 40, 11), xticklabels=each, yticks=[], title=f"{name}: 10 files")
     for method, s in each.items():
-        said = gradients.deletion_curve(rules[name], ids, s, BLANK)
-        line.plot((said != said[0]).double().mean(1).cpu(), label=method)
+        now = gradients.deletion_curve(rules[name], ids, s, BLANK)
+        line.plot((now != now[0]).double().mean(1).cpu(), lw=5 - len(line.lines), label=method)
     line.set(xlabel="words struck, highest first", title="verdicts overturned")
 line.legend(fontsize=7)
 plt.show()
@@ -250,20 +250,21 @@ def first(scores: Tensor) -> Tensor:  # share of files in which the deciding wor
     return decides.gather(1, scores.argmax(1, keepdim=True)).double().mean()
 
 
-worse = min(first(each["IG"]) for each in scores.values())
-gap, rolled = f(x) - f(blanks), first(scores["hiding"]["rollout"])
-shuffled = [gradients.with_shuffled_weights(hiding, generator(k)) for k in range(10, 15)]
-chance = sum(first(explain(judge, 8)["IG"]) for judge in shuffled) / 5
-claim("gradients_find_it", "integrated gradients, both judges: word first", worse, at_least=0.9)
-claim("rollout_finds_it", "rollout, hiding judge: word first", rolled, at_least=0.9)
-claim("complete", "integrated gradients, 32 midpoints: median |Σ / (f(x) − f(x′)) − 1|",
-      (ours.sum(1) / gap - 1).abs().median(), at_most=0.01)  # fmt: skip
-claim("weights_matter", "integrated gradients, weights shuffled: first", chance, at_most=0.4)
+shuffled = [gradients.with_shuffled_weights(hiding, generator(k)) for k in range(10, 14)]
+claim("gradients_find_it", "integrated gradients: files with the deciding word in first place, worse judge",
+      min(first(each["IG"]) for each in scores.values()), at_least=0.9)  # fmt: skip
+claim("rollout_finds_it", "rollout: files with the deciding word in first place, hiding judge",
+      first(scores["hiding"]["rollout"]), at_least=0.9)  # fmt: skip
+claim("complete", "integrated gradients, 24 midpoints: median |Σ / (f(x) − f(x′)) − 1|",
+      (ours.sum(1) / (f(x) - f(blanks)) - 1).abs().median(), at_most=0.05)  # fmt: skip
+claim("weights_matter", "integrated gradients, judge's weights shuffled: deciding word in first place",
+      sum(first(explain(judge, 6)["IG"]) for judge in shuffled) / 4, at_most=0.4)  # fmt: skip
+
 
 # %% [markdown]
 # In file $i$ the deciding word stands at place $i$, so a faithful map is a diagonal. The hiding judge's attention has a gap there; strike
-# words in its order, and the verdicts hold until the deciding word comes, last of all. The other three follow the word in both judges,
-# gradient × input less reliably in some seeds.
+# words in its order, and the verdicts hold until the deciding word comes, last of all. Rollout and integrated gradients (IG) follow the
+# word in both judges. So does gradient × input in this run, but nothing guarantees it: a local gradient can vanish.
 #
 # Shuffled weights are a sanity check after {cite:t}`adebayo2018sanity`: a map that survives them was not about the model. Rollout
 # does as well as integrated gradients here, since one layer of mixing is just what it undoes.

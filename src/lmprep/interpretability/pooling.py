@@ -67,19 +67,15 @@ class PooledClassifier(nn.Module):
             TypeError, ValueError: as the encoder; or vectors or pools do not fit ids, or a row of pools is
                 empty.
         """
-        D = self.rule.in_features
-        if vectors is not None and vectors.shape != (*ids.shape, D):
-            raise ValueError(f"vectors must have shape {(*ids.shape, D)}, got {tuple(vectors.shape)}")
+        _check_inputs(ids, vectors, pools, width=self.rule.in_features)
         if not self.mixing:
             reads = torch.eye(ids.size(1), dtype=torch.bool, device=ids.device)
-        embeddings = self.encoder.tokens
-        hook = nullcontext() if vectors is None else embeddings.register_forward_hook(lambda *_: vectors)
-        with hook:
+        embed = self.encoder.tokens
+        with nullcontext() if vectors is None else embed.register_forward_hook(lambda *_: vectors):
             h, maps = self.encoder.hidden(ids, mask=reads, return_weights=True)  # (B, T, D)
         assert maps is not None
         scores = self.score(h)[..., 0]  # (B, T)
         if pools is not None:
-            _check_pools(pools, ids)
             scores = scores.masked_fill(~pools, -torch.inf)
         weights = scores.softmax(dim=-1)
         return self.rule((weights[..., None] * h).sum(dim=1)), weights, maps
@@ -132,7 +128,11 @@ def planted_words(
     return filler.where(~decides, labels[:, None]), labels, decides
 
 
-def _check_pools(pools: Tensor, ids: Tensor) -> None:
+def _check_inputs(ids: Tensor, vectors: Tensor | None, pools: Tensor | None, width: int) -> None:
+    if vectors is not None and vectors.shape != (*ids.shape, width):
+        raise ValueError(f"vectors must have shape {(*ids.shape, width)}, got {tuple(vectors.shape)}")
+    if pools is None:
+        return
     if pools.dtype != torch.bool:
         raise TypeError(f"pools must be boolean, True = may be weighed, got {pools.dtype}")
     if pools.shape != ids.shape or not pools.any(dim=-1).all():
