@@ -266,8 +266,8 @@ real = paired_bootstrap(counts["words"], counts["pieces"], bleu_from_statistics,
 print(f"pieces minus words: {real.difference:.1f} BLEU, from {real.low:.1f} to {real.high:.1f}")
 
 # %%
-# Try: patch_quality = 0.65. The patch then breaks nearly as many sentences as it mends, and its gain
-# drowns, too. Or size = 22_000, minutes' work: the rival's is mostly found, and the thesis breaks.
+# Try: patch_quality = 0.65. The patch then breaks nearly as many sentences as it mends, its gain is
+# found far less often, and the thesis breaks. size = 22_000, minutes' work, lets the rival's be found.
 # quality: chance of a right word; fresh: share of its words that the rival chooses anew.
 gain, size, quality, patch_quality, fresh = 0.3, 1000, 0.6, 0.9, 0.5
 references = rng(11).integers(1000, size=(1000, 20))  # (N, T) words, of a vocabulary of 1,000
