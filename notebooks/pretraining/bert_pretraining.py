@@ -144,7 +144,7 @@ show(MaskedLM.mlm_loss)
 
 # %%
 def bert(V: int, token_std: float = 0.02) -> MaskedLM:
-    sizes = {"width": 32, "num_layers": 1, "num_heads": 1, "mlp_width": 64, "context_length": 8}
+    sizes = {"width": 32, "num_layers": 1, "num_heads": 1, "mlp_width": 32, "context_length": 8}
     config = EncoderConfig(vocab_size=V, norm_first=True, embedding_norm=False, **sizes)
     return MaskedLM(config, 4, generator(5), token_std=token_std).to(device)
 
@@ -166,7 +166,7 @@ def pretrain(model, language: Tensor, size: int, num_steps: int, shuffle=False, 
         ids = (synthetic.shuffle_between_texts(ids, g) if shuffle else ids).to(device)
         return mlm_mask(ids, ids < 2, **words, **shares, generator=g)
 
-    return train(model, batch, lambda model, b: model.mlm_loss(*b), num_steps, 0.01)
+    return train(model, batch, lambda model, b: model.mlm_loss(*b), num_steps, 0.012)
 
 
 # %% [markdown]
@@ -187,7 +187,7 @@ def pretrain(model, language: Tensor, size: int, num_steps: int, shuffle=False, 
 # Try: num_steps = 40. Half learned, the topics help less, and four labels no longer beat
 # sixteen. Or topical = 0.4: words of a topic meet too rarely to be found, and the thesis breaks.
 topical = 0.75  # share of a text that is its topic's own words
-num_steps, batch_size, tuning_steps, label_counts = 150, 96, 20, (4, 16, 64, 256)
+num_steps, batch_size, tuning_steps, label_counts = 120, 128, 20, (4, 16, 64, 256)
 
 language = synthetic.topic_language(4, 100, 40, topical=topical, first_id=2)  # (K, V)
 pretrained, shuffled, scratch = (bert(language.size(1)) for _ in range(3))
@@ -275,7 +275,7 @@ mixes, repeated = {"80/10/10": (0.8, 0.1), "100/0/0": (1.0, 0.0), "80/0/20": (0.
 print("[MASK]/random/kept   right word repeated   wrong word repeated")
 for mix, (hidden, random) in mixes.items():
     model = bert(small.size(1), token_std=1.0)
-    pretrain(model, small, 64, 100, mask_share=hidden, random_share=random)
+    pretrain(model, small, 128, 70, mask_share=hidden, random_share=random)
     same = [(model(x.to(device)).argmax(dim=-1).cpu() == x).double() for x in (right, wrong)]
     repeated[mix] = same[0].mean().item(), same[1][:, 3].mean().item()
     print("{:<18}{:20.0%}{:22.0%}".format(mix, *repeated[mix]))
