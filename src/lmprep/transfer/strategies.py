@@ -4,13 +4,15 @@
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lmprep.data.corpora import SentenceEncoder
+from lmprep.training.loop import History, fit
+from lmprep.training.losses import cross_entropy
 
 LABELS = ("done", "under way", "planned")
 
@@ -54,6 +56,13 @@ PARAPHRASES = (
     ("She grows tomatoes", "Vegetables thrive behind the house"),
     ("The king is dead", "The monarch passed away"),
 )
+
+
+def messages(subjects: Iterable[int], *, device: torch.device | None = None) -> tuple[list[str], Tensor]:
+    """The sentences of some rows of `UPDATES`, row by row, and their labels (N,)."""
+    rows = [UPDATES[subject] for subject in subjects]
+    labels = torch.arange(len(LABELS), device=device).repeat(len(rows))
+    return [sentence for row in rows for sentence in row], labels
 
 
 def freeze(model: nn.Module) -> None:
@@ -102,6 +111,11 @@ class SentenceClassifier(nn.Module):
         means = [F.normalize((states * mask).sum(1) / mask.sum(1), dim=-1) for states in layers]
         return F.normalize(torch.stack(means).mean(0), dim=-1) * means[0].size(-1) ** 0.5
 
+    @torch.no_grad()
+    def embed(self, sentences: Sequence[str], *, every_layer: bool = False) -> Tensor:
+        """`features` without gradients."""
+        return self.features(sentences, every_layer=every_layer)
+
     def forward(self, sentences: Sequence[str]) -> Tensor:
         """Logits (N, K)."""
         logits: Tensor = self.head(self.features(sentences))
@@ -143,8 +157,8 @@ def fit_probe(features: Tensor, labels: Tensor, num_classes: int, *, penalty: fl
     search = torch.optim.LBFGS(
         layer.parameters(),
         max_iter=500,
-        tolerance_grad=1e-8,
-        tolerance_change=1e-14,
+        tolerance_grad=1e-6,
+        tolerance_change=1e-12,
         line_search_fn="strong_wolfe",
     )
 
@@ -157,6 +171,60 @@ def fit_probe(features: Tensor, labels: Tensor, num_classes: int, *, penalty: fl
     with torch.enable_grad():
         search.step(objective)
     return layer.to(features.dtype)
+
+
+def fine_tune(
+    model: SentenceClassifier,
+    sentences: Sequence[str],
+    labels: Tensor,
+    parameters: Iterable[nn.Parameter],
+    *,
+    rate: float,
+    head_rate: float,
+    num_steps: int,
+) -> History:
+    """Train some of the encoder's parameters and the head, all sentences in each step, with Adam.
+
+    Args:
+        model: changed in place.
+        sentences, labels: N sentences and (N,) their classes.
+        parameters: of the encoder, those to train.
+        rate, head_rate: learning rates of `parameters` and of the head.
+        num_steps: of gradient descent.
+
+    Raises:
+        ValueError: the number of labels is not that of the sentences, or as `fit` and `cross_entropy` do.
+    """
+    if len(labels) != len(sentences):
+        raise ValueError(f"labels must be one a sentence: {len(sentences)} sentences, {len(labels)} labels")
+    groups = [{"params": list(parameters), "lr": rate}, {"params": model.head.parameters(), "lr": head_rate}]
+    adam = torch.optim.Adam(groups, fused=True)
+    return fit(model, lambda step: sentences, lambda model, batch: cross_entropy(model(batch), labels),
+               optimizer=adam, num_steps=num_steps)  # fmt: skip
+
+
+def variance_shares(features: Tensor, num_classes: int) -> tuple[float, float]:
+    """How much of the vectors' variance lies between classes, and how much between subjects.
+
+    What is left is the interaction of both. If neither mattered, K classes and S subjects would be expected
+    to take (K − 1) / (S·K − 1) and (S − 1) / (S·K − 1) all the same.
+
+    Args:
+        features: (S·K, D), subject by subject, the classes in the same order within each.
+        num_classes: K.
+
+    Raises:
+        ValueError: the rows are not whole subjects, fewer than two of them, or all the same.
+    """
+    if features.ndim != 2 or features.size(0) % num_classes or features.size(0) < 2 * num_classes:
+        raise ValueError(f"features must be (S · {num_classes}, D), S ≥ 2, got {tuple(features.shape)}")
+    table = features.detach().double().unflatten(0, (-1, num_classes))  # (S, K, D)
+    table = table - table.mean(dim=(0, 1))
+    total = table.square().sum().item()
+    if total == 0:
+        raise ValueError("features are all the same: there is no variance to share")
+    label, subject = (table.mean(dim=axis).square().sum().item() * table.size(axis) for axis in (0, 1))
+    return label / total, subject / total
 
 
 def tfidf(texts: Sequence[str], reference: Sequence[str]) -> Tensor:

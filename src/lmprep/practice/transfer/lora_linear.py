@@ -31,6 +31,7 @@ class LoRALinear(nn.Module):
 
     base: nn.Linear, with or without bias; kept as self.base.
     self.A: parameter (rank, in), random. self.B: parameter (out, rank), zero.
+    x: (…, in) to (…, out). merge() and unmerge() change base.weight, in place.
     """
 
     def __init__(self, base: nn.Linear, rank: int, alpha: float) -> None:
@@ -38,15 +39,12 @@ class LoRALinear(nn.Module):
         raise NotImplementedError
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(…, in) to (…, out)."""
         raise NotImplementedError
 
     def merge(self) -> None:
-        """Add the update to base.weight, in place."""
         raise NotImplementedError
 
     def unmerge(self) -> None:
-        """Take it out again."""
         raise NotImplementedError
 '''
 

@@ -1,0 +1,21 @@
+"""Adapters whose A starts at zero like B: neither ever gets a gradient, and no vector turns."""
+
+import functools
+
+import torch
+from pytest import MonkeyPatch
+
+from lmprep.pretraining import lora as module
+
+THESIS = "turns_to_the_label"
+
+
+def sabotage(patch: MonkeyPatch) -> None:
+    sound = module.LoRALinear.__init__
+
+    @functools.wraps(sound)
+    def broken(self, *arguments, **options):
+        sound(self, *arguments, **options)
+        torch.nn.init.zeros_(self.A)
+
+    patch.setattr(module.LoRALinear, "__init__", broken)
