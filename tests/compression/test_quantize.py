@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from lmprep.compression.quantize import (
     Grid,
+    best_ranges,
     dequantize,
     fake_quantize,
     int_linear,
@@ -131,6 +132,23 @@ def test_half_precision_is_taken_as_float32() -> None:
     assert grid.scale.dtype == torch.float32
     assert torch.equal(grid.scale, qparams(x.float(), 4, axis=0).scale)
     assert fake_quantize(x, grid).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("axis", [None, 0])
+def test_codes_of_half_precision_are_those_of_float32(dtype: torch.dtype, axis: int | None) -> None:
+    x = normal(5, 400, dtype=torch.float32).to(dtype).requires_grad_()
+    for symmetric in (True, False):
+        grid = qparams(x, 8, symmetric=symmetric, axis=axis)
+        assert torch.equal(quantize(x, grid), quantize(x.float(), grid))
+        assert torch.equal(fake_quantize(x, grid), fake_quantize(x.float(), grid).to(dtype))
+    (gradient,) = torch.autograd.grad(fake_quantize(x, grid).sum(), x)
+    assert gradient.dtype == dtype and (gradient == 1).all()
+
+
+def test_double_precision_is_kept_on_a_grid_in_float32() -> None:
+    grid = Grid(torch.tensor(1.0), torch.tensor(0, dtype=torch.int32), -127, 127)
+    assert quantize(torch.tensor([0.5 + 1e-12], dtype=torch.float64), grid).item() == 1
 
 
 # --- against torch -------------------------------------------------------------------------------------
@@ -302,6 +320,33 @@ def test_sums_do_not_overflow_at_the_largest_size() -> None:
         int_linear(long, grid, long, grid)
 
 
+@given(bits=some_bits, seed=seeds)
+def test_the_best_range_of_each_row_is_found_alone_and_never_worse(bits: int, seed: int) -> None:
+    g = torch.Generator().manual_seed(seed)
+    w = torch.randn(4, 12, generator=g) * torch.exp(2 * torch.randn(4, 1, generator=g))
+    ours = best_ranges(w, bits, "row")
+    for row, rounded in zip(w, ours, strict=True):
+        widest = row.abs().max().item()
+        tries = []
+        for part in (0.1, 0.2, 0.4, 0.6, 0.8, 1.0):
+            step = part * widest / (2 ** (bits - 1) - 1)
+            low, high = 1 - 2 ** (bits - 1), 2 ** (bits - 1) - 1
+            tries.append(torch.fake_quantize_per_tensor_affine(row, step, 0, low, high))
+        errors = torch.stack([(found - row).square().sum() for found in tries])
+        torch.testing.assert_close((rounded - row).square().sum(), errors.min(), rtol=1e-4, atol=1e-6)
+    for share in ("row", "tensor"):
+        fitted, plain = best_ranges(w, bits, share), simulate(w, bits, share)  # type: ignore[arg-type]
+        assert (fitted - w).square().sum() <= (plain - w).square().sum()
+    flat = best_ranges(w.reshape(1, -1), bits, "row").reshape(w.shape)
+    assert torch.equal(best_ranges(w, bits, "tensor"), flat)
+
+
+def test_one_outlier_is_cut_off() -> None:
+    w = torch.cat([torch.linspace(-1, 1, 2000), torch.tensor([10.0])])[None]
+    assert best_ranges(w, 4, "row").max() < 5
+    assert torch.equal(best_ranges(w[:, :2000], 8, "row"), simulate(w[:, :2000], 8))
+
+
 @given(rows=st.integers(0, 5), pairs=st.integers(0, 5), seed=seeds)
 def test_two_codes_fit_a_byte(rows: int, pairs: int, seed: int) -> None:
     q = torch.randint(
@@ -368,6 +413,11 @@ def test_other_bad_input() -> None:
     for function in (quantize, fake_quantize):
         with pytest.raises(ValueError, match="NaN"):
             function(torch.tensor([math.nan]), grid)
+        with pytest.raises(TypeError, match="floating point"):
+            function(torch.arange(3), grid)
+        for shape, axis in (((5, 3), 0), ((3, 4), 1), ((1, 4), (0, 1))):
+            with pytest.raises(ValueError, match="does not fit"):
+                function(torch.ones(3), qparams(torch.ones(shape), 8, axis=axis))
     with pytest.raises(ValueError, match="two axes"):
         simulate(torch.ones(3), 4)
     for granularity in (3, 0, -2):
@@ -375,6 +425,10 @@ def test_other_bad_input() -> None:
             simulate(x, 4, granularity)
     with pytest.raises(ValueError, match="'row'"):
         simulate(x, 4, "channel")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="two axes"):
+        best_ranges(torch.ones(3), 4, "row")
+    with pytest.raises(ValueError, match="'row'"):
+        best_ranges(x, 4, "channel")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="quantize it first"):
         int_linear(x, grid, q, grid)
     with pytest.raises(ValueError, match="no common factor"):
@@ -383,6 +437,16 @@ def test_other_bad_input() -> None:
         int_linear(q, grid, q, codes)
     with pytest.raises(ValueError, match="must be"):
         int_linear(q, grid, q[:, :3], grid)
+    other = qparams(torch.ones(5, 4), 8, axis=0)
+    groups = qparams(torch.ones(2, 1, 4), 8, axis=(0, 1))
+    for wrong in (other, groups):
+        with pytest.raises(ValueError, match="x_grid"):
+            int_linear(q, wrong, q, grid)
+        with pytest.raises(ValueError, match="weight_grid"):
+            int_linear(q, grid, q, wrong)
+    for bias in (torch.ones(4), torch.ones(2, 1), torch.tensor(1.0)):
+        with pytest.raises(ValueError, match="bias"):
+            int_linear(q, grid, q, grid, bias)
     with pytest.raises(TypeError, match="int8"):
         pack_int4(torch.ones(2, dtype=torch.uint8))
     with pytest.raises(ValueError, match="even"):
@@ -395,6 +459,9 @@ def test_other_bad_input() -> None:
         unpack_int4(torch.tensor(1, dtype=torch.uint8))
     with pytest.raises(ValueError, match="one shape"):
         sqnr(x, x[0])
+    for value in (math.nan, math.inf):
+        with pytest.raises(ValueError, match="finite"):
+            sqnr(torch.ones(2), torch.tensor([1.0, value]))
     with pytest.raises(ValueError, match="no signal"):
         sqnr(torch.zeros(2), torch.zeros(2))
     with pytest.raises(ValueError, match="reached"):

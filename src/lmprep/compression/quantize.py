@@ -70,16 +70,18 @@ def quantize(x: Tensor, grid: Grid) -> Tensor:
     Halfway between two values the even multiple of the scale is taken, as IEEE 754 and torch round.
 
     Args:
-        x: floating point; its shape goes with the grid's.
+        x: floating point, of a shape that the grid's broadcasts to; half precision is taken as float32.
 
     Returns:
         The shape of x; int8, or uint8 if the grid is affine.
 
     Raises:
-        ValueError: x holds a NaN, which no integer stands for.
+        TypeError: x is not floating point.
+        ValueError: x holds a NaN, which no integer stands for, or the grid is not for its shape.
     """
-    codes = _levels(x, grid).clamp(grid.low, grid.high)
-    return codes.to(torch.int8 if grid.low < 0 else torch.uint8)
+    x = _checked(x, grid)
+    codes = (x / grid.scale).round() + grid.zero_point
+    return codes.clamp(grid.low, grid.high).to(torch.int8 if grid.low < 0 else torch.uint8)
 
 
 def dequantize(q: Tensor, grid: Grid) -> Tensor:
@@ -94,17 +96,18 @@ def fake_quantize(x: Tensor, grid: Grid) -> Tensor:
     constant to it.
 
     Args:
-        x: floating point; its shape goes with the grid's.
+        x: floating point, of a shape that the grid's broadcasts to.
 
     Returns:
         The shape and dtype of x.
 
     Raises:
-        ValueError: x holds a NaN.
+        TypeError: x is not floating point.
+        ValueError: x holds a NaN, or the grid is not for its shape.
 
     Source: Bengio et al. (2013), the straight-through estimator; Jacob et al. (2018), section 3.
     """
-    levels = _levels(x, grid)
+    levels = (_checked(x, grid) / grid.scale).round() + grid.zero_point
     rounded = dequantize(levels.clamp(grid.low, grid.high), grid).to(x.dtype)
     if not x.requires_grad:
         return rounded
@@ -131,17 +134,43 @@ def simulate(
         ValueError: matrix has other than two axes, is empty or not finite; granularity is none of the three,
             or a number that does not divide C; bits is out of range.
     """
-    if matrix.ndim != 2:
-        raise ValueError(f"matrix must have two axes, got shape {tuple(matrix.shape)}")
-    if isinstance(granularity, int):
-        if granularity < 1 or matrix.size(1) % granularity:
-            raise ValueError(f"granularity must divide the {matrix.size(1)} columns, got {granularity}")
-        groups = matrix.unflatten(1, (-1, granularity))  # (R, G, C / G)
-        return fake_quantize(groups, qparams(groups, bits, symmetric=symmetric, axis=(0, 1))).flatten(1)
-    if granularity not in ("tensor", "row"):
-        raise ValueError(f"granularity must be 'tensor', 'row' or a number, got {granularity!r}")
-    axis = 0 if granularity == "row" else None
-    return fake_quantize(matrix, qparams(matrix, bits, symmetric=symmetric, axis=axis))
+    if not isinstance(granularity, int):
+        axis = _axis(matrix, granularity)
+        return fake_quantize(matrix, qparams(matrix, bits, symmetric=symmetric, axis=axis))
+    _check_matrix(matrix)
+    if granularity < 1 or matrix.size(1) % granularity:
+        raise ValueError(f"granularity must divide the {matrix.size(1)} columns, got {granularity}")
+    groups = matrix.unflatten(1, (-1, granularity))  # (R, G, C / G)
+    return fake_quantize(groups, qparams(groups, bits, symmetric=symmetric, axis=(0, 1))).flatten(1)
+
+
+def best_ranges(matrix: Tensor, bits: int, granularity: Literal["tensor", "row"]) -> Tensor:
+    """A matrix rounded to symmetric grids whose ranges leave the least squared error.
+
+    For each grid some ranges are tried, from a tenth of its values' own to all of it; what lies beyond the
+    end is cut off.
+
+    Args:
+        matrix: (R, C).
+        bits: 2 to 8.
+        granularity: one grid for the tensor, or one for each row.
+
+    Returns:
+        (R, C), in the dtype of matrix.
+
+    Raises:
+        TypeError: matrix is not floating point.
+        ValueError: matrix has other than two axes, is empty or not finite; granularity is neither of the
+            two; bits is out of range.
+    """
+    axis = _axis(matrix, granularity)
+    grids = [qparams(part * matrix, bits, axis=axis) for part in (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)]
+    tries = torch.stack([fake_quantize(matrix, grid) for grid in grids])  # (6, R, C)
+    errors = (tries - matrix).square().sum(dim=2)  # (6, R)
+    if axis is None:
+        return tries[errors.sum(dim=1).argmin()]
+    rows = torch.arange(len(matrix), device=matrix.device)
+    return tries[errors.argmin(dim=0), rows]
 
 
 def int_linear(
@@ -152,8 +181,10 @@ def int_linear(
     With zero points z, Σ (x − z_x)(w − z_w) = Σ xw − z_x Σ w − z_w Σ x + I z_x z_w, all in integers.
 
     Args:
-        x: (…, I), int8 or uint8; one grid, or one for each token.
-        weight: (O, I), int8 or uint8; one grid, or one for each row.
+        x: (…, I), int8 or uint8.
+        x_grid: one, of shape (), or one for each token, (…, 1).
+        weight: (O, I), int8 or uint8.
+        weight_grid: one, of shape (), or one for each row, (O, 1).
         bias: (O,), floating point.
 
     Both on the CPU: on CUDA, torch multiplies no int32 matrices.
@@ -163,15 +194,12 @@ def int_linear(
 
     Raises:
         TypeError: x or weight is not int8 or uint8.
-        ValueError: shapes do not fit, a scale changes along I and so cannot leave the sum, or I is so large
-            that int32 could overflow.
+        ValueError: shapes, of the grids too, do not fit, a scale changes along I and so cannot leave the
+            sum, or I is so large that int32 could overflow.
 
     Source: Jacob et al. (2018), section 2.3.
     """
-    for name, grid in (("x", x_grid), ("weight", weight_grid)):
-        if grid.scale.ndim and grid.scale.size(-1) != 1:
-            raise ValueError(f"scales of {name} change along the sum: no common factor")
-    _check_linear(x, weight)
+    _check_linear(x, x_grid, weight, weight_grid, bias)
     size = x.size(-1)
     z_x, z_w = x_grid.zero_point, weight_grid.zero_point.flatten()
     x, weight = x.int(), weight.int()
@@ -226,12 +254,14 @@ def sqnr(x: Tensor, rounded: Tensor) -> float:
     Infinite where nothing is lost.
 
     Raises:
-        ValueError: shapes differ, or x is empty or all 0.
+        ValueError: shapes differ, x is empty or all 0, or a value is NaN or infinite.
     """
     if x.shape != rounded.shape:
         raise ValueError(
             f"x and rounded must have one shape, got {tuple(x.shape)} and {tuple(rounded.shape)}"
         )
+    if not (x.isfinite().all() and rounded.isfinite().all()):
+        raise ValueError("x and rounded must be finite, got NaN or inf: find out where it comes from")
     signal = x.detach().double().square().sum().item()
     if not signal:
         raise ValueError("x is empty or 0 everywhere: there is no signal to compare with")
@@ -285,7 +315,20 @@ def _range(x: Tensor, bits: int, axis: int | tuple[int, ...] | None) -> tuple[Te
     return (x.amin(shared, keepdim=True), x.amax(shared, keepdim=True)) if shared else (x, x)
 
 
-def _check_linear(x: Tensor, weight: Tensor) -> None:
+def _axis(matrix: Tensor, granularity: str) -> int | None:
+    """`axis` of `qparams` for one grid a matrix or one a row."""
+    _check_matrix(matrix)
+    if granularity not in ("tensor", "row"):
+        raise ValueError(f"granularity must be 'tensor', 'row' or a number, got {granularity!r}")
+    return 0 if granularity == "row" else None
+
+
+def _check_matrix(matrix: Tensor) -> None:
+    if matrix.ndim != 2:
+        raise ValueError(f"matrix must have two axes, got shape {tuple(matrix.shape)}")
+
+
+def _check_linear(x: Tensor, x_grid: Grid, weight: Tensor, weight_grid: Grid, bias: Tensor | None) -> None:
     for name, q in (("x", x), ("weight", weight)):
         if q.dtype not in (torch.int8, torch.uint8):
             raise TypeError(f"{name} must be int8 or uint8, got {q.dtype}: quantize it first")
@@ -294,10 +337,23 @@ def _check_linear(x: Tensor, weight: Tensor) -> None:
         raise ValueError(f"x must be (…, I) and weight (O, I), got {got}")
     if x.size(-1) * 255**2 >= 2**31:
         raise ValueError(f"a sum over {x.size(-1)} products of bytes could overflow int32: split it")
+    for name, q, grid in (("x", x, x_grid), ("weight", weight, weight_grid)):
+        shape, one_each = tuple(grid.scale.shape), (*q.shape[:-1], 1)
+        if shape and shape[-1] != 1:
+            raise ValueError(f"scales of {name} change along the sum: no common factor")
+        if shape not in ((), one_each):
+            raise ValueError(f"{name}_grid must have shape () or {one_each}, got {shape}")
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ValueError(f"bias must have shape ({weight.size(0)},), got {tuple(bias.shape)}")
 
 
-def _levels(x: Tensor, grid: Grid) -> Tensor:
-    """What `quantize` cuts off at the ends: whole numbers, as floating point."""
+def _checked(x: Tensor, grid: Grid) -> Tensor:
+    """x in at least the precision of the grid: a scale of shape () does not raise that of half precision."""
+    if not x.is_floating_point():
+        raise TypeError(f"x must be floating point, got {x.dtype}")
+    sizes, wanted = grid.scale.shape, x.shape[x.ndim - grid.scale.ndim :]
+    if len(sizes) > x.ndim or any(a not in (1, b) for a, b in zip(sizes, wanted, strict=True)):
+        raise ValueError(f"a grid of shape {tuple(sizes)} does not fit x of shape {tuple(x.shape)}")
     if x.isnan().any():
         raise ValueError("x holds NaN, which no integer stands for: find out where it comes from")
-    return (x / grid.scale).round() + grid.zero_point
+    return x.to(torch.promote_types(x.dtype, grid.scale.dtype))

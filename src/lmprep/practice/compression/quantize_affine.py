@@ -106,9 +106,11 @@ def answer(candidate: Candidate, given: dict[str, Any]) -> tuple[Call, np.ndarra
     scale, zero_point = found
     call.holds(scale > 0, expected="scale above 0", got=f"scale = {scale:.4g}",
                cause="a range of 0 that is not treated by itself")  # fmt: skip
-    call.holds(zero_point == round(zero_point) and 0 <= zero_point <= 255,
+    whole = zero_point == round(zero_point)
+    call.holds(whole and 0 <= zero_point <= 255,
                expected="zero_point: a whole number from 0 to 255", got=f"zero_point = {zero_point:.6g}",
-               cause="a zero point that is not rounded, or a range that lacks 0")  # fmt: skip
+               cause="a wrong sign, or a range that lacks 0" if whole else
+               "a zero point that is not rounded")  # fmt: skip
     return call, as_array(codes), scale, zero_point
 
 
@@ -125,7 +127,8 @@ def compare(candidate: Candidate, given: dict[str, Any], cause: str) -> Call:
     call.holds(math.isclose(scale, wanted, rel_tol=1e-5), expected=f"scale = {wanted:.6g}",
                got=f"scale = {scale:.6g}", cause="255 steps lie between 256 codes; or " + cause)  # fmt: skip
     call.holds(abs(zero_point - place) <= 0.5 + ROOM, expected=f"zero_point = {round(place)}",
-               got=f"zero_point = {zero_point:.0f}", cause="a sign, or rounding down or up")  # fmt: skip
+               got=f"zero_point = {zero_point:.0f}", cause="rounding down or up, the wrong end, or a wrong "
+               "sign")  # fmt: skip
     exact = np.clip(as_array(given["x"]) / wanted + zero_point, 0, 255)
     off = np.abs(codes - exact)
     if off.size and off.max() > 0.5 + ROOM:
@@ -198,8 +201,8 @@ def cut_off(candidate: Candidate, rng: Rng) -> None:
 def nothing_but_zero(candidate: Candidate, rng: Rng) -> None:
     """A range of nothing but 0 has scale 1 and zero point 0."""
     del rng
-    for x in ([0.0], [0.0, 7.0, 300.0, -1.0]):
-        given = {"x": torch.tensor(x), "low": 0.0, "high": 0.0}
+    for size in (1, 4):
+        given = {"x": torch.zeros(size), "low": 0.0, "high": 0.0}
         compare(candidate, given, "0/0, or a small number added to the scale")
 
 
@@ -243,6 +246,13 @@ def half_up(x: Tensor, low: float, high: float) -> tuple[Tensor, float, int]:
     zero_point = math.floor(-low / scale + 0.5)
     q = torch.floor(x / scale + 0.5) + zero_point
     return torch.where(q < 0, 0.0, torch.where(q > 255, 255.0, q)).to(torch.uint8), scale, zero_point
+
+
+def values_cut_off(x: Tensor, low: float, high: float) -> tuple[Tensor, float, int]:
+    """The values are cut off at the range before they are rounded, and the codes again."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    _, scale, zero_point = quantize_affine(x, low, high)
+    return ((x.clamp(low, high) / scale).round() + zero_point).clamp(0, 255).byte(), scale, zero_point
 
 
 def by_loop(x: Tensor, low: float, high: float) -> tuple[Tensor, float, int]:
@@ -307,6 +317,11 @@ def dequantized(x: Tensor, low: float, high: float) -> tuple[Tensor, float, int]
     return scale * (codes.float() - zero_point), scale, zero_point
 
 
+def minus_zero_point(x: Tensor, low: float, high: float) -> tuple[Tensor, float, int]:
+    codes, scale, zero_point = quantize_affine(x, low, high)
+    return codes, scale, -zero_point
+
+
 def in_half(x: Tensor, low: float, high: float) -> tuple[Tensor, float, int]:
     return quantize_affine(x.half(), low, high)
 
@@ -367,6 +382,7 @@ TASK = Task(
         "symmetric about 128": symmetric,
         "signed codes": signed,
         "values, not codes": dequantized,
+        "sign of the zero point": minus_zero_point,
         "half precision inside": in_half,
         "x changed in place": changes_x,
         "view of x": viewed,
@@ -376,6 +392,7 @@ TASK = Task(
         "the inverse scale, and tensors": by_inverse,
         "numpy, and a list": by_numpy,
         "halves rounded up": half_up,
+        "values cut off, then codes": values_cut_off,
         "one value at a time": by_loop,
         "in place on a copy": in_place,
     },
