@@ -378,6 +378,23 @@ def test_killed_in_the_middle_it_goes_on_with_what_is_missing(
     assert [output.text for output in outputs_of(root, "training/waits")] == ["to the end\n"]
 
 
+def test_what_exceeds_its_budget_beside_others_is_measured_again_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "log"
+    names = ["training/a", "training/b"]
+    cell = f"with open({str(log)!r}, 'a') as log:\n    print('NAME', file=log)"
+    root = write_book(tmp_path / "book", {name: notebook(cell.replace("NAME", name)) for name in names})
+    monkeypatch.setattr("lmprep_book.execute.CPU_SECONDS", 0.0)
+    assert main(["--root", str(root), "--jobs", "2"]) == 0
+    assert sorted(log.read_text().split()) == sorted(names * 2)
+    assert capsys.readouterr().out.count("again, alone") == 2
+    for name in names:
+        (root / f"_build/executed/{name}.ipynb").unlink()
+    assert main(["--root", str(root), "--jobs", "1"]) == 0
+    assert sorted(log.read_text().split()) == sorted(names * 3)
+
+
 def test_paths_tell_part_and_slug(book: Path) -> None:
     paths = [executed_path(entry, Path("out")) for entry in read_entries(book)]
     assert paths == [Path("out") / f"{name}.ipynb" for name in NOTEBOOKS]
