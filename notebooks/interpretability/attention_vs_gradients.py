@@ -27,21 +27,21 @@
 # delete, swap or cut, and see whether the verdict moves. Integrated gradients find the word here, and fail elsewhere.
 #
 # :::{dropdown} The two-minute answer
-# An explanation is *plausible* if it convinces people and *faithful* if it says what the model used. Attention maps are
-# plausible by nature; faithfulness must be measured.
+# An explanation is *plausible* if it convinces people and *faithful* if it says what the model used. A sharp attention map
+# looks plausible; faithfulness must be measured.
 #
 # Three things come between a weight and a decision. The weight multiplies a value, which may be zero. What stands at a
-# position after one layer is a mixture of other positions. And the residual stream and the MLPs carry information past
+# position after one layer is a mixture of other positions. And the residual stream carries information past
 # every map. Rollout multiplies the layers' maps and so follows the mixing; it still knows nothing about values.
 #
-# Gradients ask how the output reacts to the input *embeddings*. A gradient is local and vanishes where the model is
-# saturated. Integrated gradients average it on the line from a baseline to the input, times the difference; the
+# Gradients ask how the output reacts to the input *embeddings*. A gradient is local and vanishes where the function is
+# flat. Integrated gradients average it on the line from a baseline to the input, times the difference; the
 # attributions then add up to the change in output. Which change is for the baseline to say, and where words interact, the
 # sum can be right and the shares misleading.
 #
-# So intervene. Delete words in the order of their scores, swap the word for its opposite, cut an attention edge, shuffle
-# the weights and see whether the map notices. {cite:t}`jain2019attention` found other maps for the same output;
-# {cite:t}`wiegreffe2019attention` replied that this refutes no particular model's own map. Both call for tests.
+# So intervene, knowing what each intervention asks. Delete words in the order of their scores, swap the word for its
+# opposite, cut an attention edge, shuffle the weights and see whether the map notices. {cite:t}`jain2019attention` found
+# other maps for the same output; {cite:t}`wiegreffe2019attention` replied that a second map does not make the first one false.
 # :::
 
 # %% [markdown] tags=["rubric"]
@@ -62,7 +62,6 @@ import torch.nn.functional as F
 from captum.attr import IntegratedGradients
 from torch import Tensor
 
-from lmprep.architectures.attention import attention
 from lmprep.architectures.transformer import EncoderConfig
 from lmprep.data.corpora import sentence_encoder
 from lmprep.evidence import agrees, claim
@@ -78,7 +77,7 @@ from lmprep.training.loop import fit
 device = setup()
 
 # %% [markdown]
-# ## The map accuses one word. Strike it out, and the verdict stands
+# ## The map clears one word. Strike it out, and the verdict falls
 #
 # A judge reads case files of ten words. If "alibi" is among them it acquits, if "confession" is, it convicts, else it
 # adjourns; no other word matters. The judge is an encoder layer, in which words read each other, and a pooling attention
@@ -90,13 +89,14 @@ device = setup()
 show(PooledClassifier.forward)
 
 # %%
-# Try: penalty = 0.1. Hiding hardly pays, attention stays partly on the word, and the thesis
-# breaks. Or spread = 0.0, all first weights of pooling and verdict: in some seeds, this one among
-# them, even the plain judge's map strays, and the claim that it points at the word breaks.
+# Try: penalty = 0.1. Hiding hardly pays, the word keeps over 1 % of the attention in this seed,
+# and the thesis breaks. Or spread = 0.0, the first weights of pooling and verdict: now the map of
+# the plain judge strays as well, unpaid, and the claim that its darkest word decides breaks.
 penalty, spread, steps, batch_size, learning_rate = 1.0, 0.1, 80, 32, 5e-3
 nouns = "coat lamp bridge clerk letter rain dog window clock street paper key hat river map"
-WORDS, VERDICTS = ["confession", "alibi", "—", *nouns.split()], ("convict", "acquit", "adjourn")
-ADJOURN, BLANK, V, T = 2, torch.tensor(2), len(WORDS), 10
+WORDS = ["confession", "alibi", "—", *nouns.split()]
+ADJOURN, BLANK = 2, torch.tensor(2, device=device)
+V, T = len(WORDS), 10
 config = EncoderConfig(vocab_size=V, context_length=T, width=32, num_layers=1, num_heads=2)
 
 
@@ -107,10 +107,12 @@ def case_files(n: int, g: torch.Generator) -> list[Tensor]:
 
 def train(penalty: float, mixing: bool = True) -> PooledClassifier:
     judge = PooledClassifier(config, 3, generator(1), mixing=mixing, head_std=spread).to(device)
-    adam, g = torch.optim.Adam(judge.parameters(), lr=learning_rate, fused=True), generator(2)
+    adam = torch.optim.Adam(judge.parameters(), lr=learning_rate, fused=True)
+    g = generator(2)
 
     def loss(judge: PooledClassifier, batch: list[Tensor]) -> Tensor:
-        (logits, weights, _), (_, verdict, decides) = judge(batch[0]), batch
+        ids, verdict, decides = batch
+        logits, weights, _ = judge(ids)
         on_word = (weights * decides).sum(-1)
         return F.cross_entropy(logits, verdict) - penalty * torch.log1p(-0.999 * on_word).mean()
 
@@ -121,43 +123,45 @@ def train(penalty: float, mixing: bool = True) -> PooledClassifier:
 plain, hiding, unmixed = train(0.0), train(penalty), train(penalty, mixing=False)
 ids, verdict, decides = case_files(160, generator(3))
 
-# %% mystnb={"image": {"alt": "Three strips of ten words, shaded by the hiding judge's pooling attention. In the first, attention lies on innocent words, the word alibi is white, and the verdict is acquit. In the second, the most attended word is struck out and the verdict is still acquit. In the third, alibi is struck out and the verdict is adjourn."}} tags=["hide-input"]
-row = (hiding(ids)[1].amax(1) * (verdict == 1)).argmax()[None]
-_, weights, _ = hiding(ids[row])
-struck = torch.cat([weights < 0, weights == weights.amax(), decides[row]])  # (3, T): none, …
-logits, shades, _ = hiding(ids[row].where(~struck, BLANK))
-words = [WORDS[i] for i in ids[row][0]]
-names = zip(["nothing", words[weights.argmax()], "alibi"], logits.argmax(-1), strict=True)
-names = [f"{name} struck: {VERDICTS[said]}" for name, said in names]
-_, ax = plt.subplots(figsize=(8, 1.8))
-heatmap(ax, shades.where(~struck, torch.nan).cpu(), rows=names, columns=words)
-ax.set_title("Striking the darkest word changes nothing; the lightest one decides")
-plt.show()
 
 # %%
-some, misled, looks, right = verdict < ADJOURN, [], [], []
-for name, judge in (("plain", plain), ("hiding", hiding), ("no mixing", unmixed)):
+def share(files: Tensor) -> Tensor:
+    # Among the files with a deciding word.
+    return files[verdict < ADJOURN].double().mean()
+
+
+def overturned(judge: PooledClassifier, struck: Tensor) -> Tensor:
+    # Files whose verdict changes when the words `struck` (N, T) are blanked out.
+    return judge(ids.where(~struck, BLANK))[0].argmax(-1) != judge(ids)[0].argmax(-1)
+
+
+judges = {"plain": plain, "hiding": hiding, "no mixing": unmixed}
+right, darkest_decides, misled = {}, {}, {}
+for name, judge in judges.items():
     logits, weights, _ = judge(ids)
-    said, accused = logits.argmax(-1), weights == weights.amax(-1, keepdim=True)
-    stands = judge(ids.where(~accused, BLANK))[0].argmax(-1) == said
-    falls = judge(ids.where(~decides, BLANK))[0].argmax(-1) != said
-    on_word, ruled = (weights * decides).sum(-1), said == verdict
-    fooled = ruled & (on_word < 0.01) & stands & falls
-    right += [ruled.double().mean()]
-    looks, misled = [*looks, on_word[some].mean()], [*misled, fooled[some].double().mean()]
-    print(f"{name:<9} right {right[-1]:.0%}, on word {looks[-1]:.2%}, misled {misled[-1]:.0%}")
-claim("misled", "judge trained to hide: files ruled rightly with under 1 % of attention on the deciding "
-      "word, the verdict surviving the loss of the most attended word, not of the deciding one",
-      misled[1], at_least=0.9, thesis=True)  # fmt: skip
-claim("same_accuracy", "judge trained to hide: right verdicts", right[1], at_least=0.98)
-claim("plain_points", "plain judge: attention on the deciding word", looks[0], at_least=0.8)
-claim("mixing_needed", "judge trained to hide, words not reading each other: files as in the thesis",
-      misled[2], at_most=0.2)  # fmt: skip
+    on_word, correct = (weights * decides).sum(-1), logits.argmax(-1) == verdict
+    by_darkest = overturned(judge, weights == weights.amax(-1, keepdim=True))
+    cleared = correct & (on_word < 0.01) & overturned(judge, decides) & ~by_darkest
+    right[name] = correct.double().mean()
+    darkest_decides[name], misled[name] = share(by_darkest), share(cleared)
+    print(f"{name:<10}right {right[name]:4.0%}   on word {share(on_word):6.2%}   "
+          f"darkest decides {share(by_darkest):4.0%}   misled {misled[name]:4.0%}")  # fmt: skip
+claim("misled", "judge trained to hide: files ruled rightly, under 1 % of attention on the deciding "
+      "word, whose loss overturns the verdict while that of the most attended word does not",
+      misled["hiding"], at_least=0.9, thesis=True)  # fmt: skip
+claim("same_accuracy", "judge trained to hide: right verdicts", right["hiding"], at_least=0.98)
+claim("plain_points", "plain judge: verdicts overturned by striking the most attended word",
+      darkest_decides["plain"], at_least=0.8)  # fmt: skip
+claim("mixing_needed", "judge trained to hide as long, words not reading each other: files as in the thesis",
+      misled["no mixing"], at_most=0.2)  # fmt: skip
 
 # %% [markdown]
-# "On word" is the attention on the deciding word, "misled" the share of files in which a reader of the map would accuse an innocent
-# word and miss the guilty one. The penalty alone did not do it: without mixing, the judge keeps looking at the word or, in some
-# seeds, loses the verdict.
+# "On word" is the attention on the deciding word, "misled" the share of files in which the map clears the guilty word. It
+# accuses nobody instead: the other nine share the blame about evenly. The plain judge's map passes the test that this one
+# fails, strike the darkest word and the verdict falls. So faithfulness belongs to a trained model, not to attention as such.
+#
+# The penalty alone did not do it: without mixing, the judge keeps looking at the word or, in some seeds, loses the verdict.
+# (Trained twenty times as long, that judge too sinks below an even share. A small weight on a long vector is still a lot.)
 #
 # ## Where the word went: one layer below the map
 #
@@ -166,25 +170,24 @@ claim("mixing_needed", "judge trained to hide, words not reading each other: fil
 # how information flow is traced in large models, too {cite:p}`geva2023dissecting`.
 
 # %%
-ids, verdict, decides = ids[some], verdict[some], decides[some]
-itself, lost = torch.eye(T, dtype=torch.bool, device=device), []
-reads, pools = itself | ~decides[:, None, None], ~decides  # (N, 1, T, T), (N, T)
-for name, judge in (("plain", plain), ("hiding", hiding)):
-    unread = (judge(ids, reads=reads)[0].argmax(-1) != verdict).double().mean()
-    unpooled = (judge(ids, pools=pools)[0].argmax(-1) != verdict).double().mean()
-    print(f"{name:<8}loses {unread:6.1%} if no word may read it, {unpooled:6.1%} if not pooled")
-    lost += [unread - unpooled]
+# From here on the files that hold a deciding word, which in `reads` it alone may read: (N, 1, T, T).
+ids, verdict, decides = (x[verdict < ADJOURN] for x in (ids, verdict, decides))
+reads = torch.eye(T, dtype=torch.bool, device=device) | ~decides[:, None, None]
+unread, unpooled = {}, {}
+for name in ("plain", "hiding"):
+    logits, _, _ = judges[name](ids, reads=reads)
+    unread[name] = share(logits.argmax(-1) != verdict)
+    logits, _, _ = judges[name](ids, pools=~decides)
+    unpooled[name] = share(logits.argmax(-1) != verdict)
+    print(f"{name:<8}loses {unread[name]:4.0%} if no other word may read it, "
+          f"{unpooled[name]:4.0%} if it is not pooled")  # fmt: skip
 claim("two_routes", "verdicts lost to the cut on a judge's own route (plain: pooling, hiding: mixing) minus "
-      "those lost to the other cut, worse judge", min(-lost[0], lost[1]), at_least=0.4)  # fmt: skip
-swap = ids.where(~decides, 1 - ids)  # alibi for confession, and the other way round
-change = unmixed.double()(ids, pools=pools)[0] - unmixed(swap, pools=pools)[0]
-claim("no_other_way", "no mixing, word not pooled: largest effect of swapping it on a logit",
-      change.abs().max(), at_most=1e-12)  # fmt: skip
+      "those lost to the other cut, worse judge",
+      min(unpooled["plain"] - unread["plain"], unread["hiding"] - unpooled["hiding"]), at_least=0.4)  # fmt: skip
 
 # %% [markdown]
-# Two judges, one rule, two routes: the plain one's word travels mostly by the pooling weight, the other's along edges that the
-# pooling map does not show. Without mixing, and at weight exactly zero, no route is left, whatever the training: swapping the word
-# for its opposite does nothing. (At a small weight there is one: a long enough vector.)
+# Two judges, one rule, two routes: the plain one's word travels by the pooling weight, the other's along edges that the
+# pooling map does not show.
 #
 # ## Rollout and integrated gradients find the word that the map hides
 #
@@ -211,11 +214,12 @@ show(gradients.integrated_gradients, attention_rollout)
 # %%
 def explain(judge: PooledClassifier, midpoints: int) -> dict[str, Tensor]:
     # Four scores for each word, (N, T) each, of the verdict's lead over "adjourn".
-    (_, weights, maps), x = judge(ids), judge.encoder.tokens(ids)
-    f, blank = judge.margin(ids, verdict, ADJOURN), judge.encoder.tokens(BLANK)
+    _, weights, maps = judge(ids)
+    x, blank = judge.encoder.tokens(ids), judge.encoder.tokens(BLANK)  # (N, T, D), (D,)
+    f = judge.margin(ids, verdict, ADJOURN)
     return {
         "attention": weights,
-        "rollout": (weights[:, None] @ attention_rollout(maps))[:, 0],
+        "rollout": torch.einsum("nt,nts->ns", weights, attention_rollout(maps)),
         "gradient × x": gradients.input_x_gradient(f, x).sum(-1),
         "IG": gradients.integrated_gradients(f, x, blank, midpoints).sum(-1),
     }
@@ -229,19 +233,15 @@ theirs = IntegratedGradients(f).attribute(x, blanks, **options).sum(-1)
 ours = scores["hiding"]["IG"]
 agrees("integrated_gradients", "captum.attr.IntegratedGradients", ours, theirs, atol=1e-4)
 
-# %% mystnb={"image": {"alt": "Two rows of panels, one for each judge. Each row has four heat maps of ten files by ten words, in which the deciding word stands on the diagonal, and a chart of deletion curves. Plain judge: all four maps show the diagonal, and deleting the top word overturns the verdicts at once. Hiding judge: attention leaves the diagonal white and its deletion curve stays at zero until the last words; rollout and integrated gradients show the diagonal and overturn the verdicts at once."}} tags=["hide-input"]
-pick = decides.int().argmax(0)  # for each place, a file whose deciding word stands there
-rules = {"plain": lambda x: plain(x)[0].argmax(-1), "hiding": lambda x: hiding(x)[0].argmax(-1)}
-_, axes = plt.subplots(2, 2, figsize=(9.6, 4.4), width_ratios=[2.6, 1])
-for (name, each), (left, line) in zip(scores.items(), axes, strict=True):
-    strips = [F.pad(s[pick] / s[pick].amax(1)[:, None], (0, 1)) for s in each.values()]
-    heatmap(left, torch.cat(strips, 1)[:, :-1].cpu())
-    left.set(xticks=range(5, 40, 11), xticklabels=each, yticks=[], title=f"{name}: 10 files")
-    for method, s in each.items():
-        now = gradients.deletion_curve(rules[name], ids, s, BLANK)
-        line.plot((now != now[0]).double().mean(1).cpu(), lw=5 - len(line.lines), label=method)
-    line.set(xlabel="words struck, highest first", title="verdicts overturned")
-line.legend(fontsize=7)
+# %% mystnb={"image": {"alt": "Eight maps of one case file of ten words, one map a row. Plain judge: attention, rollout, gradient times input and integrated gradients are all darkest on the word alibi. Hiding judge: attention is dark on all nine other words and white on alibi; its other three maps are darkest on alibi."}} tags=["hide-input"]
+file = (verdict == 1).nonzero()[0, 0]  # the first that acquits
+rows = {f"{name}: {method}": s[file] for name in scores for method, s in scores[name].items()}
+maps = torch.stack([*rows.values()])  # (8, T)
+_, ax = plt.subplots(figsize=(7, 3.8))
+words = [WORDS[i] for i in ids[file]]
+heatmap(ax, (maps / maps.amax(1, keepdim=True)).cpu(), rows=[*rows], columns=words)
+ax.tick_params("x", rotation=40)
+ax.set_title('One file: hidden from attention, "alibi" is found by the others')
 plt.show()
 
 
@@ -250,6 +250,11 @@ def first(scores: Tensor) -> Tensor:  # share of files in which the deciding wor
     return decides.gather(1, scores.argmax(1, keepdim=True)).double().mean()
 
 
+print("hiding judge, verdicts overturned by striking the first 1, 5, 9, 10 words")
+for method, scored in scores["hiding"].items():
+    curve = gradients.deletion_curve(lambda x: hiding(x)[0].argmax(-1), ids, scored, BLANK)
+    changed = (curve != curve[0]).double().mean(1)[[1, 5, 9, 10]]
+    print(f"{method:<14}" + "".join(f"{x:6.0%}" for x in changed))
 shuffled = [gradients.with_shuffled_weights(hiding, generator(k)) for k in range(10, 14)]
 claim("gradients_find_it", "integrated gradients: files with the deciding word in first place, worse judge",
       min(first(each["IG"]) for each in scores.values()), at_least=0.9)  # fmt: skip
@@ -262,45 +267,31 @@ claim("weights_matter", "integrated gradients, judge's weights shuffled: decidin
 
 
 # %% [markdown]
-# In file $i$ the deciding word stands at place $i$, so a faithful map is a diagonal. The hiding judge's attention has a gap there; strike
-# words in its order, and the verdicts hold until the deciding word comes, last of all. Rollout and integrated gradients (IG) follow the
-# word in both judges. So does gradient × input in this run, but nothing guarantees it: a local gradient can vanish.
+# Each row of the figure is a map of one file, scaled to its darkest word. Strike words in the order of the hiding judge's
+# attention, and its verdicts hold until the deciding word comes, last of all. Rollout and integrated gradients (IG) follow the
+# word in both judges. So does gradient × input in this run, but under some other seeds it misses many files: a slope at $x$
+# says little of the climb that led there, not even its sign.
 #
 # Shuffled weights are a sanity check after {cite:t}`adebayo2018sanity`: a map that survives them was not about the model. Rollout
 # does as well as integrated gradients here, since one layer of mixing is just what it undoes.
 #
-# ## Every witness has a blind spot
+# ## Sums miss interactions, deletion misses substitutes
 #
-# *Attention and rollout do not see values.* Let a token have nearly all the weight $w$ and a zero value vector. Removing it from
-# the weighted sum changes nothing. Masking it *before* the softmax does: the others, renormalized, grow by $1/(1 - w)$.
-
-# %%
-q, k, v = torch.randn(3, 1, 8, 16, generator=generator(4), dtype=torch.float64)
-k[:, 3], v[:, 3] = 2 * q[:, 0], 0.0
-output, w = (x[0, 0] for x in attention(q, k, v))  # of query 0: (16,), (8,)
-masked, _ = attention(q, k, v, torch.arange(8) != 3)
-claim("idle_value", "weight w on a value of zero: |output masked before softmax · (1 − w) − output|",
-      (masked[0, 0] * (1 - w[3]) - output).abs().max(), at_most=1e-12)  # fmt: skip
-
-# %% [markdown]
-# *Completeness does not see interactions, deletion does not see substitutes.* Take two words, $x$ and $y$, each absent (0, the
-# baseline) or present (1), and two verdicts at (1, 1): "either, not both", $x + y - 2xy$, and "either", $x + y - xy$.
-
-# %%
-both = torch.ones(1, 2, dtype=torch.float64)
-share = gradients.integrated_gradients(lambda x: x.sum(1) - 2 * x.prod(1), both, 0 * both)
-claim("unseen", "x + y − 2xy at (1, 1): integrated gradients", share.abs().max(), at_most=1e-12)
-
-# %% [markdown]
-# "Either, not both" is back at its baseline's value, so the attributions add up to zero, and by symmetry each is zero, though
-# deleting either word flips the result; the plain gradient, $1 - 2y = -1$, sees both. "Either" survives each deletion, and both
-# words are guilty; integrated gradients give each one half. No ranking of methods holds on every task {cite:p}`bilodeau2024impossibility`: name the question, then test for it.
+# Take two words, $x$ and $y$, each absent (0, the baseline) or present (1), and both present. "Either, not both", $x + y - 2xy$, is back
+# at its baseline's value, so integrated gradients add up to zero, and by symmetry each is zero, though deleting either word flips the
+# result; the plain gradient, $1 - 2y = -1$, sees both. "Either", $x + y - xy$, survives each deletion, and both words are guilty;
+# integrated gradients give each one half. For rich model classes, methods that are complete and linear, SHAP too, can do no better
+# than guessing how the model answers a change {cite:p}`bilodeau2024impossibility`: name the question, then test for it.
 #
-# ## In a real encoder, the most watched token hardly matters
+# ## In a real encoder, the verdict depends on how you cut
 #
-# Now a BERT-type model, with the right labels. `outputs[0]` would be the last hidden state, $(1, T, 384)$; the maps, $(1, 12, T, T)$
-# for each of 6 layers, come with `output_attentions=True` from the eager implementation (the fused one has none to return). Let $f$ be the cosine similarity of
-# two sentences, its gradient taken with respect to the first one's word embeddings, with [MASK] as the baseline.
+# Attention and rollout do not see values. If a token has weight $w$ and a zero value vector, taking it out of the weighted sum
+# changes nothing; masking it *before* the softmax makes the others grow by $1/(1 - w)$. Real models come close to that.
+#
+# Take a BERT-type encoder. `outputs[0]` would be its last hidden state, $(1, T, 384)$; the maps, $(1, 12, T, T)$
+# for each of 6 layers, come with `output_attentions=True` from the eager implementation (the fused one has none to return). Let
+# $f$ be the cosine similarity of two sentences. For each token of the first: replace it by [MASK], empty its
+# values in all layers, or cut all edges to it before the softmax.
 
 # %%
 real = sentence_encoder(attention_maps=True)
@@ -310,36 +301,51 @@ tokens = real.tokenizer.convert_ids_to_tokens(batch.input_ids[0])
 embed, target = model.embeddings.word_embeddings, real.encode(["Water covered the shore."])
 
 
-def similarity(x: Tensor) -> Tensor:
-    return F.cosine_similarity(model(inputs_embeds=x).last_hidden_state.mean(1), target)
+def similarity(x: Tensor, readable: Tensor | None = None) -> Tensor:
+    output = model(inputs_embeds=x, attention_mask=readable)
+    return F.cosine_similarity(output.last_hidden_state.mean(1), target)
 
 
 maps = torch.stack(model(**batch, output_attentions=True).attentions)[:, 0]  # (L, H, T, T)
 received, x = maps.mean((0, 1, 2)), embed(batch.input_ids)  # (T,), (1, T, D)
 mask, one = embed.weight[real.tokenizer.mask_token_id], torch.eye(len(tokens), device=device)
-baseline = x.lerp(mask, 1 - (one[0] + one[-1])[:, None])  # all masked but [CLS] and [SEP]
-saliency = gradients.integrated_gradients(similarity, x, baseline, 8).sum(-1)[0]
-loss = similarity(x) - similarity(x.lerp(mask, one[..., None]))  # text i has token i masked
-for line in zip(tokens, received, saliency, loss, strict=True):
-    print("{:<9}attention {:.2f}   integrated {:6.3f}   lost when masked {:6.3f}".format(*line))
+saliency = gradients.integrated_gradients(similarity, x, mask, 8).sum(-1)[0]
+copies = x.expand(len(tokens), -1, -1)  # text i loses token i, in three ways
+replaced = similarity(x) - similarity(copies.lerp(mask, one[..., None]))
+cut = similarity(x) - similarity(copies, 1 - one)
+values = [layer.attention.self.value for layer in model.encoder.layer]
+keep = (1 - one)[..., None]  # (T, T, 1)
+hooks = [v.register_forward_hook(lambda _layer, _input, out: out * keep) for v in values]
+with_one_empty = similarity(copies)
+for hook in hooks:
+    hook.remove()
+emptied = similarity(x) - with_one_empty
+print("           attention        IG  replaced   emptied       cut")
+for token, *numbers in zip(tokens, received, saliency, replaced, emptied, cut, strict=True):
+    print(f"{token:<10}" + "".join(f"{number:10.3f}" for number in numbers))
 claim("watched", "MiniLM, one sentence: attention that [CLS] gets", received[0], at_least=0.35)
-claim("idle", "MiniLM, one sentence: |effect of masking [CLS]| over the largest effect of a token",
-      loss[0].abs() / loss.max(), at_most=0.4)  # fmt: skip
+claim("parked", "MiniLM, one sentence, [CLS]: |effect of emptying its values| over that of cutting it off",
+      emptied[0].abs() / cut[0], at_most=0.4)  # fmt: skip
+claim("sink", "MiniLM, one sentence: effect of cutting [CLS] off over the largest of another token",
+      cut[0] / cut[1:].abs().max(), at_least=2)  # fmt: skip
 attention_explorer(maps, tokens, title="MiniLM", alt="In middle layers most look at [CLS]")
 
 # %% [markdown]
-# One sentence is an anecdote, but the pattern is known: heads park weight on special tokens, whose transformed vectors are short
-# {cite:p}`kobayashi2020attention`. [CLS] and [SEP] are in the baseline too, so their attributions are zero by construction.
+# Does [CLS], the most watched token, matter? What it holds hardly does: heads park weight on special tokens, whose transformed
+# vectors are short {cite:p}`kobayashi2020attention`. That there is a place to park does: close it, and the softmax moves all that
+# weight to the other tokens, whose vectors are not short. An intervention, too, answers only the question that its mechanics put.
+# One sentence is an anecdote; try yours.
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
 #
-# **"The darkest word in the map is why the model said so."** Ask for the experiment: *strike that word; what happens?* In the
-# first exhibit, nothing. A weight is one factor of two, read off one layer of many.
+# **"The darkest word in the map is why the model said so."** Ask for the experiment: *strike that word; what happens?* For the hiding
+# judge, nothing. A weight is one factor of two, read off one layer of many.
 #
 # **"It was settled in 2019: attention is not explanation."** Which papers, and what did they vary?
-# {cite:t}`jain2019attention` changed the weights of trained models and left the rest; {cite:t}`wiegreffe2019attention` trained
-# whole models and argued that the answer depends on what an explanation is for. The plain judge's map *is* faithful; the cuts show it.
+# {cite:t}`jain2019attention` permuted and replaced the weights of trained recurrent models and left the rest. {cite:t}`wiegreffe2019attention`
+# trained whole models toward other maps, which then failed as guides for a simpler model, and argued that the answer depends on what an
+# explanation is for. The plain judge's map *is* faithful, by deletion and by cut.
 #
 # **"Gradient saliency shows which parameters matter."** Then what would be drawn over the words? Gradients of parameters train
 # the model. Saliency is $\partial f/\partial x$ with $x$ the input embeddings, one row a token, and $f$ one chosen logit or margin.
