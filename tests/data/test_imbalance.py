@@ -11,8 +11,10 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
+from scipy.sparse import csr_array, csr_matrix
 from scipy.special import expit, logit
 from scipy.stats import norm
+from sklearn.linear_model import LogisticRegression
 from sklearn.utils import resample
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor
@@ -20,8 +22,10 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from lmprep.data.corpora import chinese_reviews
 from lmprep.data.imbalance import (
+    cheapest_threshold,
     class_weights,
     expected_bill,
+    fit_linear,
     focal_loss,
     implied_threshold,
     normal_classes,
@@ -238,6 +242,13 @@ def test_prior_correct_keeps_shape_dtype_and_input(dtype: Any) -> None:
     assert (found.shape, found.dtype) == (p.shape, p.dtype)
     np.testing.assert_array_equal(p, before)
     assert prior_correct(np.zeros((0,)), 0.5, 0.04).shape == (0,)
+    shares = np.array([0.5, 0.04])  # its elements are float64
+    assert prior_correct(p, shares[0], shares[1]).dtype == dtype
+
+
+def test_prior_correct_passes_missing_scores_through() -> None:
+    found = prior_correct(np.array([0.0, np.nan, 0.5, 1.0]), 0.5, 0.04)
+    np.testing.assert_allclose(found, [0, np.nan, 0.04, 1], rtol=1e-12)
 
 
 # --- oversampling ------------------------------------------------------------------------------------------
@@ -267,6 +278,15 @@ def test_oversampling_copies_as_many_as_scikit_learns_resample_would() -> None:
     assert copies.max() < 25  # and none is drawn alone
 
 
+def test_oversampling_takes_sparse_rows() -> None:
+    X, y = np.arange(1, 13.0).reshape(6, 2), [0, 0, 0, 0, 0, 1]
+    dense, labels = random_oversample(X, y, np.random.default_rng(0))
+    for sparse in (csr_array(X), csr_matrix(X)):
+        found, theirs = random_oversample(sparse, y, np.random.default_rng(0))
+        np.testing.assert_array_equal(found.toarray(), dense)
+        np.testing.assert_array_equal(theirs, labels)
+
+
 def test_oversampling_follows_its_generator() -> None:
     X, y = np.arange(50)[:, None], np.array([0] * 45 + [1] * 5)
     a, b, c = (random_oversample(X, y, np.random.default_rng(s))[0] for s in (1, 1, 2))
@@ -293,6 +313,39 @@ def test_the_bill_by_hand() -> None:
     labels, flagged = np.array([1, 1, 0, 0, 1]), np.array([True, False, True, False, False])
     assert expected_bill(labels, flagged, miss=25) == 2 + 2 * 25
     assert expected_bill(labels, flagged, miss=25, review=3, counts=[1, 1, 1, 1, 10]) == 6 + 11 * 25
+    assert expected_bill(labels == 1, flagged, miss=25) == 2 + 2 * 25  # bool labels too
+
+
+@given(N=st.integers(1, 12), miss=st.floats(0, 9), seed=seeds)
+def test_no_threshold_is_cheaper_than_the_cheapest(N: int, miss: float, seed: int) -> None:
+    r = np.random.default_rng(seed)
+    labels, scores = r.integers(0, 2, N), r.integers(0, 5, N) / 4
+    found = cheapest_threshold(labels, scores, miss=miss)
+    least = min(expected_bill(labels, scores > cut, miss=miss) for cut in np.arange(-1, 10) / 8)
+    assert expected_bill(labels, scores > found, miss=miss) == least
+
+
+def test_the_cheapest_threshold_by_hand() -> None:
+    labels, scores = [0, 0, 1, 0, 1], [0.1, 0.2, 0.3, 0.4, 0.5]
+    assert cheapest_threshold(labels, scores, miss=10) == 0.2
+    assert cheapest_threshold(labels, scores, miss=1.5) == 0.4
+    assert cheapest_threshold(labels, scores, miss=0.5) == 0.5
+    assert cheapest_threshold([1, 0], [0.1, 0.2], miss=10) == -math.inf
+
+
+# --- the linear model --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("penalty", [0.0, 0.05])
+@pytest.mark.parametrize("weight", [None, 7.0])
+def test_fit_linear_is_scikit_learns_logistic_regression(penalty: float, weight: float | None) -> None:
+    x, y, _ = normal_classes(300, 0.2, (1.0, 2.0), np.random.default_rng(0))
+    weights = torch.tensor([1.0, weight or 1.0], dtype=torch.float64)
+    found = fit_linear(lambda z, t: weighted_cross_entropy(z, t, weights), x, y, penalty=penalty)
+    total = float(weights[torch.from_numpy(y)].sum())  # scikit-learn's loss is a sum, ours a mean
+    C = 1 / (2 * penalty * total) if penalty else np.inf
+    theirs = LogisticRegression(C=C, class_weight={0: 1.0, 1: weight or 1.0}, tol=1e-8).fit(x, y)
+    np.testing.assert_allclose(found, [*theirs.coef_[0], theirs.intercept_[0]], atol=1e-4)
 
 
 # --- data --------------------------------------------------------------------------------------------------
@@ -356,7 +409,7 @@ RNG = np.random.default_rng(0)
         (lambda: class_weights([]), ValueError, r"y must be \(N,\) with N at least 1, got shape \(0,\)"),
         (lambda: class_weights([[0, 1]]), ValueError, r"got shape \(1, 2\)"),
         (lambda: class_weights([0.0, 1.0]), TypeError, "whole numbers, one class a sample, got float64"),
-        (lambda: class_weights([True, False]), TypeError, "got bool"),
+        (lambda: class_weights([True, False]), TypeError, r"got bool: use astype\(int\)"),
         (lambda: implied_threshold({0: 1.0}), ValueError, r"classes 0 and 1, got \[0\]"),
         (lambda: implied_threshold({1: 1.0, 2: 1.0}), ValueError, r"got \[1, 2\]"),
         (lambda: implied_threshold({0: 1.0, 1: 0.0}), ValueError, "positive and finite"),
@@ -373,10 +426,21 @@ RNG = np.random.default_rng(0)
         (lambda: focal_loss(Z, T, alpha=torch.ones(3)), ValueError, r"class weights must be \(2,\)"),
         (lambda: weighted_cross_entropy(Z, T, torch.tensor([1.0, -1.0])), ValueError, "not negative"),
         (lambda: weighted_cross_entropy(Z, T, torch.tensor([1.0, math.nan])), ValueError, "not negative"),
+        (
+            lambda: focal_loss(Z, T, alpha=torch.tensor([1.0, math.inf])),
+            ValueError,
+            "finite and not negative",
+        ),
         (lambda: weighted_cross_entropy(Z, T, torch.zeros(2)), ValueError, "no target has a weight above 0"),
-        (lambda: prior_correct(np.array([0, 1]), 0.5, 0.1), TypeError, "p must be floating point, got int64"),
+        (
+            lambda: prior_correct(np.array([0, 1]), 0.5, 0.1),
+            TypeError,
+            "p must be an array of floating point, got int64",
+        ),
         (lambda: prior_correct(P + 1, 0.5, 0.1), ValueError, "probabilities from 0 to 1"),
-        (lambda: prior_correct(P * math.nan, 0.5, 0.1), ValueError, "none NaN"),
+        (lambda: prior_correct(P - 1, 0.5, 0.1), ValueError, "through a sigmoid first"),
+        (lambda: prior_correct([0.2, 0.7], 0.5, 0.1), TypeError, "an array of floating point, got list"),
+        (lambda: prior_correct(torch.rand(2), 0.5, 0.1), TypeError, r"got torch\.float32"),
         (lambda: prior_correct(P, 0.0, 0.1), ValueError, r"pi_train must lie between 0 and 1, got 0\.0"),
         (lambda: prior_correct(P, 0.5, 1.0), ValueError, r"pi_true must lie between 0 and 1, got 1\.0"),
         (lambda: prior_correct(P, 0.5, math.nan), ValueError, "pi_true must lie"),
@@ -385,7 +449,26 @@ RNG = np.random.default_rng(0)
         (lambda: random_oversample(P[:0], [], RNG), ValueError, "N at least 1"),
         (lambda: expected_bill([0, 2], [True, True], miss=1), ValueError, "labels must be 0 or 1"),
         (lambda: expected_bill([0, 1], [True], miss=1), ValueError, r"got shapes \(2,\) and \(1,\)"),
+        (lambda: expected_bill([[0, 1]], [[True, True]], miss=1), ValueError, r"got shapes \(1, 2\)"),
+        (
+            lambda: expected_bill([0, 1], [True, True], miss=1, counts=[[1], [2]]),
+            ValueError,
+            r"counts must be \(2,\)",
+        ),
+        (lambda: expected_bill([0], [True], miss=1, counts=-1), ValueError, "counts must be"),
         (lambda: expected_bill([0], [True], miss=-1), ValueError, "prices must not be negative, got miss=-1"),
+        (lambda: cheapest_threshold([0, 1], P * math.nan, miss=1), ValueError, "scores must not be NaN"),
+        (lambda: cheapest_threshold([0], P, miss=1), ValueError, r"got shapes \(1,\) and \(2,\)"),
+        (
+            lambda: fit_linear(F.cross_entropy, P, P),
+            ValueError,
+            r"x must be \(N, D\) and y \(N,\), got \(2,\)",
+        ),
+        (
+            lambda: fit_linear(F.cross_entropy, P[:, None], P, penalty=-1),
+            ValueError,
+            "penalty must be finite",
+        ),
         (lambda: rare_complaints(1.0, RNG), ValueError, r"share must lie between 0 and 1, got 1\.0"),
         (lambda: rare_complaints(0.04, RNG, num_praises=9000), ValueError, "num_praises must be below 8"),
         (lambda: rare_complaints(0.7, RNG), ValueError, "got 6000 with 14000 complaints"),

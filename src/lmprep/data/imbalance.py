@@ -6,18 +6,21 @@ class shares did to the odds can be divided out again (`prior_correct`).
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize
 from torch import Tensor
 
 from lmprep.data.corpora import chinese_reviews
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
+
+Rows = TypeVar("Rows", bound=Any)
 
 _NUM_TESTED = 2000  # complaints among the test texts of `rare_complaints`
 
@@ -71,7 +74,7 @@ def weighted_cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor) -> 
     Args:
         logits: (N, K), floating point.
         targets: (N,), classes 0 to K − 1.
-        weights: (K,), not negative.
+        weights: (K,), finite and not negative.
 
     Returns:
         A scalar in nats.
@@ -90,7 +93,7 @@ def focal_loss(logits: Tensor, targets: Tensor, *, gamma: float = 2.0, alpha: Te
         logits: (N, K), floating point.
         targets: (N,), classes 0 to K − 1.
         gamma: γ, from 0, where it is the (weighted) cross-entropy.
-        alpha: (K,), weights of the classes, all 1 if None.
+        alpha: (K,), weights of the classes, finite and not negative, all 1 if None.
 
     Returns:
         A scalar: Σ α_y (1 − p_y)^γ · (−log p_y) / Σ α_y, with γ = 0 PyTorch's `F.cross_entropy(weight=α)`.
@@ -107,8 +110,8 @@ def focal_loss(logits: Tensor, targets: Tensor, *, gamma: float = 2.0, alpha: Te
         raise ValueError(f"gamma must be finite and not negative, got {gamma}")
     if alpha is None:
         alpha = logits.new_ones(logits.size(1))
-    if alpha.shape != logits.shape[1:] or not bool((alpha >= 0).all()):
-        raise ValueError(f"class weights must be ({logits.size(1)},) and not negative, got {alpha}")
+    if alpha.shape != logits.shape[1:] or not bool(((alpha >= 0) & (alpha < math.inf)).all()):
+        raise ValueError(f"class weights must be ({logits.size(1)},), finite and not negative, got {alpha}")
     alpha_y = alpha.to(logits.dtype)[targets]  # (N,)
     if not bool(alpha_y.sum() > 0):
         raise ValueError(f"no target has a weight above 0: class weights are {alpha}")
@@ -127,7 +130,7 @@ def prior_correct(p: NDArray[np.floating], pi_train: float, pi_true: float) -> N
     looks the same in both. A model trained with `class_weights` has seen a share of ½.
 
     Args:
-        p: any shape, P(class 1), floating point.
+        p: any shape, P(class 1), floating point. NaN, a missing score, stays NaN.
         pi_train: share of class 1 that training saw, weights included.
         pi_true: its share where the probabilities are used.
 
@@ -135,32 +138,32 @@ def prior_correct(p: NDArray[np.floating], pi_train: float, pi_true: float) -> N
         The shape and dtype of p.
 
     Raises:
-        TypeError: p is not floating point.
-        ValueError: a probability is outside [0, 1] or NaN, or a share is not between 0 and 1.
+        TypeError: p is not an array of floating point.
+        ValueError: a probability is outside [0, 1], or a share is not between 0 and 1.
 
     Source: Elkan (2001), theorem 2; Saerens et al. (2002).
     """
-    if not np.issubdtype(p.dtype, np.floating):
-        raise TypeError(f"p must be floating point, got {p.dtype}")
-    if not ((p >= 0) & (p <= 1)).all():
-        raise ValueError("p must be probabilities from 0 to 1, none NaN: pass logits through a sigmoid first")
+    kind = getattr(p, "dtype", type(p).__name__)
+    if not isinstance(kind, np.dtype) or not np.issubdtype(kind, np.floating):
+        raise TypeError(f"p must be an array of floating point, got {kind}")
+    if ((p < 0) | (p > 1)).any():
+        raise ValueError("p must be probabilities from 0 to 1: pass logits through a sigmoid first")
     for name, share in (("pi_train", pi_train), ("pi_true", pi_true)):
         if not 0 < share < 1:
             raise ValueError(f"{name} must lie between 0 and 1, got {share}")
-    one = p * (pi_true / pi_train)
-    zero = (1 - p) * ((1 - pi_true) / (1 - pi_train))
+    # Python floats: a float64 share would make float64 of float32 probabilities.
+    one = p * float(pi_true / pi_train)
+    zero = (1 - p) * float((1 - pi_true) / (1 - pi_train))
     return one / (one + zero)
 
 
-def random_oversample(
-    X: NDArray, y: ArrayLike, rng: np.random.Generator
-) -> tuple[NDArray, NDArray[np.integer]]:
+def random_oversample(X: Rows, y: ArrayLike, rng: np.random.Generator) -> tuple[Rows, NDArray[np.integer]]:
     """All samples, then copies of random ones of each smaller class, until no class is smaller.
 
     Only ever of training data: a copy on the other side of a split is a leak.
 
     Args:
-        X: (N, …), the samples.
+        X: (N, …), the samples, an array or a sparse matrix that rows can be taken from (CSR).
         y: (N,), whole numbers, their classes.
         rng: draws the copies.
 
@@ -174,8 +177,8 @@ def random_oversample(
     Source: He & Garcia (2009).
     """
     labels = _classes(y)
-    if len(X) != len(labels):
-        raise ValueError(f"X must have a row for each of {len(labels)} labels, got {len(X)}")
+    if X.shape[0] != len(labels):
+        raise ValueError(f"X must have a row for each of {len(labels)} labels, got {X.shape[0]}")
     classes, counts = np.unique(labels, return_counts=True)
     copies = [
         rng.choice(np.flatnonzero(labels == k), counts.max() - count)
@@ -196,19 +199,79 @@ def expected_bill(
         labels: (N,), 0 or 1.
         flagged: (N,), whether a case is reviewed.
         miss, review: prices, not negative.
-        counts: (N,) or a number, how many cases of the queue each stands for.
+        counts: (N,) or a number, how many cases of the queue each stands for, not negative.
 
     Raises:
-        ValueError: labels and flagged differ in shape, labels are not 0 and 1, or a price is negative.
+        ValueError: shapes differ, labels are not 0 and 1, or a price or count is negative or NaN.
 
     Source: Elkan (2001).
     """
-    y, read = np.asarray(labels), np.asarray(flagged, dtype=bool)
-    if y.shape != read.shape or not np.isin(y, (0, 1)).all():
+    y, read, many = np.asarray(labels), np.asarray(flagged, dtype=bool), np.asarray(counts)
+    if y.ndim != 1 or y.shape != read.shape or not np.isin(y, (0, 1)).all():
         raise ValueError(f"labels must be 0 or 1, one for each flag, got shapes {y.shape} and {read.shape}")
+    if many.shape not in ((), y.shape) or not (many >= 0).all():
+        raise ValueError(f"counts must be {y.shape} or a number, not negative, got shape {many.shape}")
     if not (miss >= 0 and review >= 0):
         raise ValueError(f"prices must not be negative, got miss={miss} and review={review}")
-    return float((np.asarray(counts) * (review * read + miss * (y * ~read))).sum())
+    return float((many * (review * read + miss * ((y == 1) & ~read))).sum())
+
+
+def cheapest_threshold(labels: ArrayLike, scores: ArrayLike, *, miss: float, review: float = 1.0) -> float:
+    """The threshold with the least `expected_bill` if what scores above it is reviewed.
+
+    For held-out data whose share of class 1 is the live one; on training data it is too good to be true.
+
+    Args:
+        labels: (N,), 0 or 1.
+        scores: (N,), in any order that puts class 1 higher.
+        miss, review: prices, not negative.
+
+    Returns:
+        One of the scores, or −∞ to review everything. Of equally cheap ones the lowest.
+
+    Raises:
+        ValueError: as `expected_bill`, or a score is NaN.
+    """
+    s = np.asarray(scores)
+    if np.isnan(s).any():
+        raise ValueError("scores must not be NaN: leave those cases out, or review them all")
+    cuts = [-math.inf, *np.unique(s).tolist()]
+    return min(cuts, key=lambda cut: expected_bill(labels, s > cut, miss=miss, review=review))
+
+
+def fit_linear(
+    loss: Callable[[Tensor, Tensor], Tensor], x: NDArray, y: NDArray[np.integer], *, penalty: float = 0.0
+) -> NDArray[np.float64]:
+    """The linear model of two classes with the least loss, by L-BFGS, on the CPU.
+
+    Args:
+        loss: maps logits (N, 2), where class 0's are 0, and classes (N,) to a scalar.
+        x: (N, D).
+        y: (N,), 0 or 1.
+        penalty: how much the sum of the squared slopes adds to the loss, not negative.
+
+    Returns:
+        (D + 1,): a slope for each column of x, then the offset, of the log-odds of class 1.
+
+    Raises:
+        ValueError: x is not (N, D), y not as long, or penalty negative.
+    """
+    if np.ndim(x) != 2 or np.shape(y) != np.shape(x)[:1]:
+        raise ValueError(f"x must be (N, D) and y (N,), got {np.shape(x)} and {np.shape(y)}")
+    if not 0 <= penalty < math.inf:
+        raise ValueError(f"penalty must be finite and not negative, got {penalty}")
+    points, classes = torch.tensor(x, dtype=torch.float64), torch.tensor(y, dtype=torch.long)
+
+    def loss_and_gradient(model: NDArray) -> tuple[float, NDArray]:
+        c = torch.tensor(model, requires_grad=True)
+        log_odds = points @ c[:-1] + c[-1]
+        logits = torch.stack([torch.zeros_like(log_odds), log_odds], dim=1)  # (N, 2)
+        value = loss(logits, classes) + penalty * c[:-1].square().sum()
+        (gradient,) = torch.autograd.grad(value, c)
+        return value.item(), gradient.numpy()
+
+    start = np.zeros(points.size(1) + 1)
+    return minimize(loss_and_gradient, start, method="L-BFGS-B", jac=True, tol=1e-10).x
 
 
 def rare_complaints(share: float, rng: np.random.Generator, *, num_praises: int = 6000) -> "DatasetDict":
@@ -298,7 +361,7 @@ def _classes(y: ArrayLike) -> NDArray[np.integer]:
     if labels.ndim != 1 or labels.size == 0:
         raise ValueError(f"y must be (N,) with N at least 1, got shape {labels.shape}")
     if not np.issubdtype(labels.dtype, np.integer):
-        raise TypeError(f"y must be whole numbers, one class a sample, got {labels.dtype}")
+        raise TypeError(f"y must be whole numbers, one class a sample, got {labels.dtype}: use astype(int)")
     return labels
 
 

@@ -16,9 +16,9 @@ A classifier was trained on data in which the share of class 1 was `pi_train`, b
 weights. Write `prior_correct(p, pi_train, pi_true)`: its probabilities of class 1, `p`, made right for data
 in which the share is `pi_true`, while each class by itself looks as it did in training. By Bayes' rule the
 odds $p / (1 - p)$ are multiplied by the odds of `pi_true` over the odds of `pi_train`. Both shares lie
-strictly between 0 and 1, and either may be the larger. Probabilities of 0 and 1 stay what they are, small
-ones keep their digits, and a `NaN`, a missing score, stays `NaN`. The result has the shape and dtype of `p`,
-which is not changed.
+strictly between 0 and 1, and either may be the larger. Probabilities of 0 and 1 stay what they are, those
+near 0 and near 1 keep their digits, and a `NaN`, a missing score, stays `NaN`. The result has the shape and
+dtype of `p`, which is not changed.
 """
 
 STARTER = '''
@@ -45,8 +45,9 @@ HINTS = (
 
 
 def prior_correct(p: np.ndarray, pi_train: float, pi_true: float) -> np.ndarray:
-    one = p * (pi_true / pi_train)
-    zero = (1 - p) * ((1 - pi_true) / (1 - pi_train))
+    # Python floats: a float64 share would make float64 of float32 probabilities.
+    one = p * float(pi_true / pi_train)
+    zero = (1 - p) * float((1 - pi_true) / (1 - pi_train))
     return one / (one + zero)
 
 
@@ -101,7 +102,7 @@ def even_odds(candidate: Candidate, rng: Rng) -> None:
     for pi_true in (0.04, 0.25, 0.5):
         call, found = called(candidate, np.array([0.5]), 0.5, pi_true)
         call.same("probability", found, np.array([pi_true]),
-                  cause="the shares swapped, or class 1 scaled without class 0")  # fmt: skip
+                  cause="shares swapped, odds times a ratio of shares, or one class alone")  # fmt: skip
 
 
 def nothing_changed(candidate: Candidate, rng: Rng) -> None:
@@ -116,7 +117,7 @@ def nothing_changed(candidate: Candidate, rng: Rng) -> None:
 
 def rarer(candidate: Candidate, rng: Rng) -> None:
     """Exact, by Bayes' rule on two normal classes, where class 1 is rarer than in training."""
-    cause = "the probability scaled, not the odds, or odds scaled by the ratio of shares"
+    cause = "the probability scaled or shifted, not the odds"
     agrees_with_bayes(candidate, rng, ((0.5, 0.04), (0.3, 0.2), (0.9, 0.7)), cause)
 
 
@@ -135,7 +136,7 @@ def certain(candidate: Candidate, rng: Rng) -> None:
                 call, found = called(candidate, p, pi_train, pi_true)
                 sure = (p == 0) | (p == 1)
                 call.same("probability where it is 0 or 1", found[sure], p[sure],
-                          cause="odds of 1 / 0, which are infinite, and ∞ / ∞ is NaN")  # fmt: skip
+                          cause="odds of 1 / 0, and ∞ / ∞ is NaN; or a clip, or an ε")  # fmt: skip
 
 
 def small_ones(candidate: Candidate, rng: Rng) -> None:
@@ -148,6 +149,17 @@ def small_ones(candidate: Candidate, rng: Rng) -> None:
                   cause="p clipped, an ε added, or the result rounded")  # fmt: skip
         call, found = called(candidate, np.zeros(2), pi_train, pi_true)
         call.same("probability", found, np.zeros(2), tolerance=0.0, cause="p clipped, or an ε added")
+
+
+def large_ones(candidate: Candidate, rng: Rng) -> None:
+    """Probabilities near 1 keep their distance from it."""
+    for pi_train, pi_true in SHARES:
+        p = 1 - 10.0 ** -rng.uniform(4, 8, 4)
+        call, found = called(candidate, p, pi_train, pi_true)
+        ratio = (1 - pi_true) / pi_true * pi_train / (1 - pi_train)
+        want = (1 - p) * ratio / (p + (1 - p) * ratio)
+        call.same("1 − probability, over the right one", (1 - found) / want, np.ones(4), tolerance=1e-5,
+                  cause="p clipped from above, or an ε added")  # fmt: skip
 
 
 def missing_scores(candidate: Candidate, rng: Rng) -> None:
@@ -254,6 +266,13 @@ def clipped(p: Array, pi_train: float, pi_true: float) -> Array:
     return prior_correct(p.clip(1e-7, 1 - 1e-7), pi_train, pi_true)
 
 
+def capped(p: Array, pi_train: float, pi_true: float) -> Array:
+    """Odds, kept finite below 1, and 1 itself put back."""
+    found = bare_odds(p.clip(max=1 - 1e-6), pi_train, pi_true).astype(p.dtype)
+    found[p == 1] = 1
+    return found
+
+
 def rounded(p: Array, pi_train: float, pi_true: float) -> Array:
     return prior_correct(p, pi_train, pi_true).round(11)
 
@@ -299,6 +318,7 @@ TASK = Task(
         more_common,
         certain,
         small_ones,
+        large_ones,
         missing_scores,
         input_kept,
     ),
@@ -322,6 +342,7 @@ TASK = Task(
         "odds of a certain p": bare_odds,
         "odds, and NaN mended": mended_odds,
         "p clipped": clipped,
+        "p capped below 1": capped,
         "result rounded": rounded,
         "p changed in place": in_place,
         "float64 whatever comes": always_float64,
