@@ -237,11 +237,11 @@ agrees("integrated_gradients", "captum.attr.IntegratedGradients", ours, theirs, 
 file = (verdict == 1).nonzero()[0, 0]  # the first that acquits
 rows = {f"{name}: {method}": s[file] for name in scores for method, s in scores[name].items()}
 maps = torch.stack([*rows.values()])  # (8, T)
-_, ax = plt.subplots(figsize=(7, 3.8))
+_, ax = plt.subplots(figsize=(6, 3.6))
 words = [WORDS[i] for i in ids[file]]
 heatmap(ax, (maps / maps.amax(1, keepdim=True)).cpu(), rows=[*rows], columns=words)
 ax.tick_params("x", rotation=40)
-ax.set_title('One file: hidden from attention, "alibi" is found by the others')
+ax.set_title('Only one map of this file misses "alibi"')
 plt.show()
 
 
@@ -333,7 +333,7 @@ attention_explorer(maps, tokens, title="MiniLM", alt="In middle layers most look
 # %% [markdown]
 # Does [CLS], the most watched token, matter? What it holds hardly does: heads park weight on special tokens, whose transformed
 # vectors are short {cite:p}`kobayashi2020attention`. That there is a place to park does: close it, and the softmax moves all that
-# weight to the other tokens, whose vectors are not short. An intervention, too, answers only the question that its mechanics put.
+# weight to the others, most of whose vectors are longer. (In the explorer, see a middle layer.) An intervention, too, answers only the question that its mechanics put.
 # One sentence is an anecdote; try yours.
 
 # %% [markdown] tags=["errors"]

@@ -134,6 +134,12 @@ def test_what_the_function_does_not_read_gets_nothing() -> None:
         assert found[:, 1].all()
 
 
+def test_a_function_that_does_not_read_its_input_gets_zeros() -> None:
+    weight, x = nn.Parameter(torch.ones(2)), torch.ones(2, 3)
+    assert integrated_gradients(lambda x: 2 * weight, x, torch.zeros(3)).count_nonzero() == 0
+    assert input_x_gradient(lambda x: 2 * weight, x).count_nonzero() == 0
+
+
 def test_nothing_is_left_behind() -> None:
     """No gradient on the function's parameters, no flag on the input, no graph on the result."""
     layer, x, baseline = nn.Linear(3, 1), torch.ones(2, 3), torch.zeros(2, 3)

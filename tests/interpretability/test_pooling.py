@@ -59,6 +59,8 @@ def test_without_mixing_a_token_reaches_the_logits_through_the_pooling_alone() -
     model = classifier(mixing=False)
     assert not torch.equal(model(IDS)[0], model(OTHER)[0])
     assert torch.equal(model(IDS, pools=KEEP)[0], model(OTHER, pools=KEEP)[0])
+    everything = torch.ones(T, T, dtype=torch.bool)
+    assert torch.equal(model(IDS, reads=everything)[0], model(IDS)[0])
 
 
 def test_with_mixing_both_edges_must_be_cut() -> None:

@@ -299,6 +299,12 @@ def by_backward(f: Explained, x: Tensor, baseline: Tensor, steps: int) -> Tensor
     return (x - baseline) * torch.stack([g for g in gradients if g is not None]).mean(dim=0)
 
 
+def one_backward(f: Explained, x: Tensor, baseline: Tensor, steps: int) -> Tensor:
+    points = [(baseline + (k + 0.5) / steps * (x - baseline)).requires_grad_() for k in range(steps)]
+    gradients = torch.autograd.grad(torch.stack([f(point) for point in points]).sum(), points)
+    return (x - baseline) * torch.stack(gradients).mean(dim=0)
+
+
 def with_factor(factor: Callable[[Tensor, Tensor], Tensor]) -> Candidate:
     """The mean gradient on the right path, times something else."""
 
@@ -333,6 +339,21 @@ def flags_x(f: Explained, x: Tensor, baseline: Tensor, steps: int) -> Tensor:
         a = (k + 0.5) / steps
         total += torch.autograd.grad(f(baseline + a * (x - baseline)), x)[0] / a
     return ((x - baseline) * total / steps).detach()
+
+
+def all_points_at_once(f: Explained, x: Tensor, baseline: Tensor, steps: int) -> Tensor:
+    """Hands f the whole path as if it took a batch: right only where f adds up over entries."""
+    alphas = (torch.arange(steps, dtype=x.dtype) + 0.5) / steps
+    points = (baseline + alphas.view(-1, *[1] * x.ndim) * (x - baseline)).requires_grad_()
+    return (x - baseline) * torch.autograd.grad(f(points), points)[0].mean(dim=0)
+
+
+def absolute_gradients(f: Explained, x: Tensor, baseline: Tensor, steps: int) -> Tensor:
+    total = torch.zeros_like(x)
+    for k in range(steps):
+        point = (baseline + (k + 0.5) / steps * (x - baseline)).requires_grad_()
+        total += torch.autograd.grad(f(point), point)[0].abs()
+    return (x - baseline) * total / steps
 
 
 def fifty(f: Explained, x: Tensor, baseline: Tensor, steps: int) -> Tensor:
@@ -404,6 +425,12 @@ TASK = Task(
     wrong={
         "gradient at x only": gradient_at_x,
         "gradient at x only, rescaled to the right sum": made_complete,
+        "gradient half-way only": rule(lambda steps: ([0.5], [1.0])),
+        "points crowded near the baseline, equal weights": rule(
+            lambda steps: (((np.arange(steps) + 0.5) / steps) ** 2, np.full(steps, 1 / steps))
+        ),
+        "the whole path to f at once": all_points_at_once,
+        "mean of absolute gradients": absolute_gradients,
         "mean of the two ends only": rule(lambda steps: ([0.0, 1.0], [0.5, 0.5])),
         "no factor": with_factor(lambda x, baseline: torch.ones_like(x)),
         "times x": with_factor(lambda x, baseline: x),
@@ -437,6 +464,7 @@ TASK = Task(
         ),
         "Gauss–Legendre": rule(gauss_legendre),
         "vmap of grad": by_vmap,
+        "one backward pass over all points": one_backward,
         "backward into the point alone": by_backward,
         "float64 inside": computed_in(torch.float64, integrated_gradients),
     },
