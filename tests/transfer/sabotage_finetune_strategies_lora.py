@@ -1,4 +1,4 @@
-"""Adapters whose A starts at zero like B: neither ever gets a gradient, and no vector turns."""
+"""Adapters whose A starts at zero like B: neither ever gets a gradient, and the encoder stays as it was."""
 
 import functools
 
@@ -7,7 +7,7 @@ from pytest import MonkeyPatch
 
 from lmprep.pretraining import lora as module
 
-THESIS = "turns_to_the_label"
+THESIS = "encoder_improves"
 
 
 def sabotage(patch: MonkeyPatch) -> None:

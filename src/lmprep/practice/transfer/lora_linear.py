@@ -122,14 +122,16 @@ def after(candidate: Candidate, *steps: str) -> Candidate:
     def run(
         W: Tensor, b: Tensor | None, A: Tensor, B: Tensor, alpha: float, x: Tensor
     ) -> tuple[Tensor, Tensor, Any]:
-        base = base_layer(W, b)
+        base = base_layer(torch.ones_like(W), b)
+        weight = base.weight
         layer = candidate(base, len(A), alpha)
         with torch.no_grad():
+            weight.copy_(W)  # as a checkpoint that is loaded into the wrapped model
             layer.A.copy_(A)
             layer.B.copy_(B)
         for step in steps:
             getattr(layer, step)()
-        return layer(x), base.weight.detach(), layer
+        return layer(x), weight.detach(), layer  # the very parameter that came: others may share it
 
     run.__name__ = " then ".join(("LoRALinear", *steps))
     return run
@@ -205,6 +207,11 @@ def parameters(candidate: Candidate, rng: Rng) -> None:
             call.holds((layer.A != 0).any() and not torch.equal(layer.A, other.A),
                        expected="a random A, drawn anew for each layer", got="zeros, or the same A twice",
                        cause="A zero too, so that neither ever gets a gradient; or a fixed seed")  # fmt: skip
+            if rank > 2:
+                call.holds(torch.linalg.matrix_rank(layer.A) > 1, expected="rows of A that differ",
+                           got="rows that are multiples of one",
+                           cause="one number or one row for all: B's columns then stay alike, "
+                                 "and the update never gets beyond rank 1")  # fmt: skip
 
 
 def values(candidate: Candidate, rng: Rng) -> None:
@@ -262,7 +269,7 @@ def merges(candidate: Candidate, rng: Rng) -> None:
         for steps in (("merge",), ("merge", "merge")):
             cause = (
                 "an update added twice, in the forward pass too or at each call; without alpha / rank; "
-                "or put into a copy of the base"
+                "or put into a copy of the base, or into a new parameter"
             )
             checked(candidate, given(rng, sizes), steps, cause)
 
@@ -276,7 +283,10 @@ def unmerges(candidate: Candidate, rng: Rng) -> None:
             ("merge", "unmerge", "unmerge"),
             ("merge", "unmerge", "merge"),
         ):
-            cause = "no memory of whether the update is in the weight, or a flag that is not set back"
+            cause = (
+                "no memory of whether the update is in the weight, a flag that is not set back, "
+                "or the weight of when the layer was built put back"
+            )
             checked(candidate, given(rng, sizes), steps, cause)
 
 
@@ -453,6 +463,12 @@ def new_parameter(self: Any) -> None:
         self.merged = True
 
 
+def new_frozen_parameter(self: Any) -> None:
+    if not self.merged:
+        self.base.weight = nn.Parameter(self.base.weight + delta(self), requires_grad=False)
+        self.merged = True
+
+
 def merge_into_a_copy(self: Any) -> None:
     if not self.merged:
         copy = base_layer(self.base.weight + delta(self), self.base.bias)
@@ -513,6 +529,27 @@ def plain_tensors(self: Any) -> None:
     self.A, self.B = A, B
 
 
+class BackToTheFirst(LoRALinear):
+    """A checkpoint that is loaded after the layer was built is forgotten."""
+
+    def __init__(self, base: nn.Linear, rank: int, alpha: float) -> None:
+        super().__init__(base, rank, alpha)
+        self.first = base.weight.detach().clone()
+
+    def unmerge(self) -> None:
+        if self.merged:
+            self.base.weight.data.copy_(self.first)
+            self.merged = False
+
+
+def one_number(self: Any) -> None:
+    self.A.copy_(torch.rand(()).expand_as(self.A))
+
+
+def one_row(self: Any) -> None:
+    self.A.copy_(self.A[:1].expand_as(self.A).clone())
+
+
 def fixed_seed(self: Any) -> None:
     self.A.copy_(torch.randn(self.A.shape, generator=torch.Generator().manual_seed(0)))
 
@@ -557,6 +594,8 @@ TASK = Task(
         "A and B both random": built(both_random),
         "A zero and B random": built(zero_and_random_exchanged),
         "A from a fixed seed": built(fixed_seed),
+        "one random number for all of A": built(one_number),
+        "all rows of A alike": built(one_row),
         "base still trained": built(all_trained),
         "bias still trained": built(bias_trained),
         "A and B stored transposed": built(transposed_parameters),
@@ -590,12 +629,14 @@ TASK = Task(
         "merge forgets that it merged": on_merge(add_without_flag),
         "merge without the scale": on_merge(add_unscaled),
         "merge makes a new parameter": on_merge(new_parameter),
+        "merge makes a new frozen parameter": on_merge(new_frozen_parameter),
         "merge into a copy": on_merge(merge_into_a_copy),
         "merge resets B": on_merge(add_and_reset),
         "merge does nothing": on_merge(nothing),
         "unmerge always takes out": on_unmerge(take_always),
         "unmerge forgets that it unmerged": on_unmerge(take_without_flag),
         "unmerge does nothing": on_unmerge(nothing),
+        "unmerge puts back the weight of construction": BackToTheFirst,
     },
     also_right={
         "the old weight kept": ByKeptCopy,
