@@ -199,7 +199,7 @@ claim("no_other_threshold", f"{width} characters: threshold of largest overlap o
 # ## A batch without complaints cancels the weights
 #
 # PyTorch's `F.cross_entropy(weight=…)` divides by the sum of the batch's weights, not by its size, and so does the loss here. In a batch
-# of one class they cancel, as the third comparison checks. The focal loss {cite:p}`lin2017focal` also multiplies each sample's loss by $(1 - p_y)^\gamma$, with $p_y$ the
+# of one class they cancel, as the comparison below checks. The focal loss {cite:p}`lin2017focal` also multiplies each sample's loss by $(1 - p_y)^\gamma$, with $p_y$ the
 # probability of its class: what is easy counts less, in either class.
 
 # %%
@@ -233,8 +233,8 @@ for name, style in {"weighted": "C1o--", "plain": "C0o-", "corrected": "C4o:"}.i
     eighth = np.digitize(p[name], np.quantile(p[name][y_test == 0], np.arange(1, 8) / 8))
     size, score, hits = (np.bincount(eighth, queue * v) for v in (1, p[name], y_test))
     right.plot(score / size, hits / size, style, linewidth=1.3, label=name)
-right.loglog([2e-3, 1], [2e-3, 1], color="#999999", linewidth=1, label="honest")
-left.set(title="Weights move the point", xlabel="recall", ylabel="precision", ylim=(0, 0.5))
+right.loglog([1e-3, 1], [1e-3, 1], color="#999999", linewidth=1, label="honest")
+left.set(title="Weights move the point", xlabel="recall", ylabel="precision", ylim=(0, 1.04))
 right.set(
     title="Weighted scores are too high", xlabel="mean score", ylabel="share of complaints"
 )
@@ -306,11 +306,11 @@ claim("tuned_on_held_out", f"{wide} characters without weights, dearest miss: bi
 # complaints, not of new ones. So the piles part, and the correction, which divides all odds alike, overshoots. The plain model has memorized too: above 1/100 it
 # costs more than reading everything. In networks that separate their training data the effect of weights fades as training goes on {cite:p}`byrd2019effect`.
 #
-# A strong penalty prevents memorizing, and breaks the rule in another way. It moves both minima, and by unlike amounts: the plain loss is the flatter one, so the
+# A strong penalty prevents memorizing, and breaks the threshold rule in another way. It moves both minima, and by unlike amounts: the plain loss is the flatter one, so the
 # same penalty holds the plain model back more. Set each model's penalty by its own held-out loss before comparing them.
 #
 # A threshold chosen on held-out reviews repairs the bill, with weights or without. With 50 held-out complaints it is a rough one: where the computed threshold was
-# right, the chosen one is no better.
+# right, the chosen one is about as good.
 #
 # ## A model of the wrong shape ranks differently
 #
