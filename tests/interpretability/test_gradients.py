@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from captum.attr import InputXGradient, IntegratedGradients
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -70,6 +70,7 @@ def test_midpoints_are_exact_for_a_quadratic_form(N: int, D: int, steps: int, se
     torch.testing.assert_close(found, expected, atol=1e-12, rtol=1e-12)
 
 
+@settings(max_examples=5)  # each takes thousands of passes
 @given(N=sizes, T=sizes, D=sizes, seed=seeds)
 def test_completeness(N: int, T: int, D: int, seed: int) -> None:
     f, x, baseline = network(D, seed), normal(N, T, D, seed=seed), normal(1, 1, D, seed=seed + 2)
