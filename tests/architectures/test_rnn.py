@@ -1,4 +1,4 @@
-"""The LSTM language model against LSTM cells unrolled by hand, and its state across calls."""
+"""The LSTM language model and its state across calls; cells, what is read of their states, and the scan."""
 
 import math
 from itertools import pairwise
@@ -12,7 +12,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lmprep.architectures.generate import generate
-from lmprep.architectures.rnn import LSTMConfig, LSTMLanguageModel
+from lmprep.architectures.rnn import (
+    GRUCell,
+    LSTMCell,
+    LSTMConfig,
+    LSTMLanguageModel,
+    RNNCell,
+    last_valid,
+    linear_scan,
+    set_gate_bias,
+    unroll,
+)
 from lmprep.foundations.decoding import greedy, sample
 
 V = 11
@@ -247,3 +257,300 @@ def test_a_cache_of_another_batch_size_is_an_error() -> None:
 def test_bad_configurations(choices: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         LSTMConfig(**({"vocab_size": V, "width": 4} | choices))
+
+
+# --- cells -----------------------------------------------------------------------------------------------
+
+D, H = 3, 5
+KINDS: Any = [(RNNCell, nn.RNN), (GRUCell, nn.GRU), (LSTMCell, nn.LSTM)]
+
+
+def cell_and_layer(kind: Any, layer: Any, dtype: torch.dtype = torch.float64) -> tuple[Any, Any]:
+    """A cell, and torch's layer with its weights."""
+    cell = kind(D, H, generator()).to(dtype)
+    theirs = layer(D, H, batch_first=True).to(dtype)
+    theirs.load_state_dict({f"{name}_l0": weight for name, weight in cell.state_dict().items()})
+    return cell, theirs
+
+
+def random(*shape: int, seed: int = 1, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(*shape, generator=generator(seed), dtype=dtype)
+
+
+def parts(state: Any) -> list[Tensor]:
+    return list(state) if isinstance(state, tuple) else [state]
+
+
+@pytest.mark.parametrize(("kind", "layer"), KINDS)
+@pytest.mark.parametrize("shape", [(1, 1, D), (4, 9, D)])
+def test_unrolled_cells_equal_torchs_layers(kind: Any, layer: Any, shape: tuple[int, ...]) -> None:
+    cell, theirs = cell_and_layer(kind, layer)
+    x = 3 * random(*shape)
+    ours, state = unroll(cell, x)
+    output, last = theirs(x)
+    torch.testing.assert_close(ours, output, rtol=0, atol=1e-12)
+    for mine, its in zip(parts(state), parts(last), strict=True):
+        torch.testing.assert_close(mine, its[0], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("kind", "layer"), KINDS)
+def test_starts_from_a_state_and_goes_on_from_it(kind: Any, layer: Any) -> None:
+    cell, theirs = cell_and_layer(kind, layer)
+    x, h, c = random(4, 9, D), random(4, H, seed=2), random(4, H, seed=3)
+    start: Any = (h, c) if kind is LSTMCell else h
+    whole, end = unroll(cell, x, start)
+    first, middle = unroll(cell, x[:, :4], start)
+    second, again = unroll(cell, x[:, 4:], middle)
+    assert torch.cat([first, second], dim=1).equal(whole)
+    assert all(map(torch.equal, parts(end), parts(again)))
+    output, _ = theirs(x, (h[None], c[None]) if kind is LSTMCell else h[None])
+    torch.testing.assert_close(whole, output, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("kind", "layer"), KINDS)
+def test_gradients_equal_torchs(kind: Any, layer: Any) -> None:
+    cell, theirs = cell_and_layer(kind, layer)
+    x = random(2, 6, D)
+    unroll(cell, x)[0].square().sum().backward()
+    theirs(x)[0].square().sum().backward()
+    for name, weight in cell.named_parameters():
+        torch.testing.assert_close(weight.grad, getattr(theirs, f"{name}_l0").grad, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize(("kind", "torch_kind"), [(GRUCell, nn.GRUCell), (LSTMCell, nn.LSTMCell)])
+def test_weights_are_torchs_and_torchs_cells_unroll_too(kind: Any, torch_kind: Any) -> None:
+    theirs = torch_kind(D, H)
+    ours = kind(D, H, generator())
+    ours.load_state_dict(theirs.state_dict())
+    x = random(2, 4, D, dtype=torch.float32)
+    torch.testing.assert_close(unroll(ours, x)[0], unroll(theirs, x)[0], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "layer"), KINDS)
+def test_first_weights_are_uniform_and_the_generators(kind: Any, layer: Any) -> None:
+    before = torch.random.get_rng_state()
+    first, again = (kind(64, 100, generator(4)) for _ in range(2))
+    assert torch.random.get_rng_state().equal(before)
+    for name, weight in first.named_parameters():
+        assert weight.equal(again.get_parameter(name))
+        assert weight.abs().max() <= 0.1
+        assert weight.std().item() == pytest.approx(0.1 / math.sqrt(3), rel=0.1)
+
+
+@pytest.mark.parametrize("kind", [RNNCell, GRUCell, LSTMCell])
+def test_an_empty_batch_stays_empty(kind: Any) -> None:
+    states, _ = unroll(kind(D, H, generator()), torch.zeros(0, 4, D))
+    assert states.shape == (0, 4, H)
+
+
+def test_step_jacobian_of_the_lstms_cell_is_its_forget_gate() -> None:
+    cell = LSTMCell(D, H, generator()).double()
+    x, h, c = random(1, D), random(1, H), random(1, H, seed=2)
+    jacobian = torch.func.jacrev(lambda c: cell(x, (h, c))[1])(c)[0, :, 0]
+    sums = F.linear(x, cell.weight_ih, cell.bias_ih) + F.linear(h, cell.weight_hh, cell.bias_hh)
+    torch.testing.assert_close(jacobian, torch.diag(sums[0, H : 2 * H].sigmoid()))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: GRUCell(0, 2, generator()), "input_size must be at least 1, got 0"),
+        (lambda: LSTMCell(2, 0, generator()), "hidden_size must be at least 1, got 0"),
+        (lambda: RNNCell(D, H, generator())(torch.zeros(2, 4)), r"x must have shape \(B, 3\), got \(2, 4\)"),
+        (lambda: GRUCell(D, H, generator())(torch.zeros(D)), r"x must have shape \(B, 3\), got \(3,\)"),
+        (
+            lambda: GRUCell(D, H, generator())(torch.zeros(2, D), torch.zeros(1, H)),
+            r"h must have shape \(2, 5\), got \(1, 5\)",
+        ),
+        (
+            lambda: LSTMCell(D, H, generator())(torch.zeros(2, D), (torch.zeros(2, H), torch.zeros(2, D))),
+            r"c must have shape \(2, 5\), got \(2, 3\)",
+        ),
+        (lambda: unroll(GRUCell(D, H, generator()), torch.zeros(2, 0, D)), "at least one step"),
+        (lambda: unroll(GRUCell(D, H, generator()), torch.zeros(2, D)), r"shape \(B, T, D\)"),
+    ],
+)
+def test_cells_refuse_bad_sizes(call: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+# --- gate biases -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("build", "gate"),
+    [
+        *((kind, gate) for kind in (nn.LSTM, nn.LSTMCell) for gate in ("input", "forget", "output")),
+        *((kind, gate) for kind in (nn.GRU, nn.GRUCell) for gate in ("reset", "update")),
+        (lambda d, h: LSTMCell(d, h, generator()), "forget"),
+        (lambda d, h: GRUCell(d, h, generator()), "update"),
+        (lambda d, h: nn.GRU(d, h, num_layers=2, bidirectional=True), "update"),
+    ],
+)
+def test_a_gate_bias_moves_that_gate_alone(build: Any, gate: str) -> None:
+    recurrent = build(D, H)
+    before = {name: p.detach().clone() for name, p in recurrent.named_parameters()}
+    set_gate_bias(recurrent, gate, 4.0)
+    block = {"input": 0, "reset": 0, "forget": 1, "update": 1, "output": 3}[gate]
+    for name, parameter in recurrent.named_parameters():
+        changed = torch.ones_like(parameter, dtype=torch.bool)
+        if name.startswith("bias_"):
+            mine = slice(block * H, (block + 1) * H)
+            assert (parameter[mine] == (4.0 if "bias_ih" in name else 0.0)).all()
+            changed[mine] = False
+        assert parameter[changed].equal(before[name][changed])
+        assert parameter.requires_grad
+
+
+@pytest.mark.parametrize(("kind", "gate"), [(nn.GRU, "update"), (nn.LSTM, "forget")])
+def test_an_open_gate_keeps_the_state(kind: Any, gate: str) -> None:
+    """Torch's own layer, wide open and closed: so the block that was set is the one that keeps."""
+    layer = kind(D, H, batch_first=True).double()
+    x, h = random(2, 1, D), random(1, 2, H, seed=2)
+    start = (h, h) if kind is nn.LSTM else h
+    if kind is nn.LSTM:
+        set_gate_bias(layer, "input", -50.0)
+    for value, wanted in ((50.0, h), (-50.0, 0 * h)):
+        set_gate_bias(layer, gate, value)
+        _, end = layer(x, start)
+        if kind is nn.LSTM:
+            torch.testing.assert_close(end[1], wanted, rtol=0, atol=1e-12)
+        else:
+            assert torch.allclose(end, h, rtol=0, atol=1e-12) == (value > 0)
+
+
+@pytest.mark.parametrize(
+    ("recurrent", "gate", "error", "message"),
+    [
+        (nn.RNN(D, H), "update", TypeError, "an LSTM or a GRU, got RNN"),
+        (nn.LSTM(D, H), "update", ValueError, "one of input, forget, output, got 'update'"),
+        (nn.GRU(D, H), "forget", ValueError, "one of reset, update, got 'forget'"),
+        (nn.GRU(D, H, bias=False), "update", ValueError, "no biases"),
+    ],
+)
+def test_gate_bias_refuses_what_has_none(recurrent: Any, gate: str, error: Any, message: str) -> None:
+    with pytest.raises(error, match=message):
+        set_gate_bias(recurrent, gate, 1.0)
+
+
+# --- the last valid state --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "layer"), KINDS)
+def test_last_valid_equals_the_packed_final_state(kind: Any, layer: Any) -> None:
+    cell, theirs = cell_and_layer(kind, layer)
+    x, lengths = random(4, 7, D), torch.tensor([3, 7, 1, 5])
+    packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+    _, last = theirs(packed)
+    torch.testing.assert_close(last_valid(unroll(cell, x)[0], lengths), parts(last)[0][0], rtol=0, atol=1e-12)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=5), st.sampled_from([torch.long, torch.int32]))
+def test_last_valid_picks_one_step_and_sends_gradients_there(sizes: list[int], dtype: torch.dtype) -> None:
+    states = random(len(sizes), 6, 2).requires_grad_()
+    found = last_valid(states, torch.tensor(sizes, dtype=dtype))
+    assert found.equal(torch.stack([states[b, n - 1] for b, n in enumerate(sizes)]))
+    found.sum().backward()
+    assert states.grad is not None
+    wanted = torch.zeros(len(sizes), 6, 2)
+    for b, n in enumerate(sizes):
+        wanted[b, n - 1] = 1
+    assert states.grad.equal(wanted.double())
+
+
+@pytest.mark.parametrize(
+    ("states", "lengths", "error", "message"),
+    [
+        (torch.zeros(2, 3), torch.tensor([1, 1]), ValueError, r"states must have shape \(B, T, H\)"),
+        (torch.zeros(2, 3, 4), torch.tensor([1.0, 1.0]), TypeError, "whole numbers, got torch.float32"),
+        (torch.zeros(2, 3, 4), torch.tensor([True, True]), TypeError, "whole numbers, got torch.bool"),
+        (torch.zeros(2, 3, 4), torch.tensor([1]), ValueError, r"shape \(2,\), got \(1,\)"),
+        (torch.zeros(2, 3, 4), torch.tensor([0, 3]), ValueError, "from 1 to 3, got 0 to 3"),
+        (torch.zeros(2, 3, 4), torch.tensor([1, 4]), ValueError, "from 1 to 3, got 1 to 4"),
+    ],
+)
+def test_last_valid_refuses(states: Tensor, lengths: Tensor, error: Any, message: str) -> None:
+    with pytest.raises(error, match=message):
+        last_valid(states, lengths)
+
+
+def test_last_valid_of_no_sequences() -> None:
+    assert last_valid(torch.zeros(0, 3, 4), torch.zeros(0, dtype=torch.long)).shape == (0, 4)
+
+
+# --- scan ------------------------------------------------------------------------------------------------
+
+
+def looped(a: Tensor, b: Tensor) -> Tensor:
+    h, states = torch.zeros_like(b[:, 0]), []
+    for t in range(b.size(1)):
+        h = a[:, t] * h + b[:, t]
+        states.append(h)
+    return torch.stack(states, dim=1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 70), st.integers(0, 1000))
+def test_scan_equals_the_loop(T: int, seed: int) -> None:
+    a, b = random(2, T, 3, seed=seed).tanh(), random(2, T, 3, seed=seed + 1)
+    torch.testing.assert_close(linear_scan(a, b), looped(a, b), rtol=0, atol=1e-12)
+
+
+def test_scan_solves_the_bidiagonal_system() -> None:
+    """h_t − a_t h_{t−1} = b_t."""
+    a, b = random(1, 33), random(1, 33, seed=2)
+    system = torch.eye(33, dtype=torch.float64) - torch.diag(a[0, 1:], -1)
+    solved = torch.linalg.solve_triangular(system, b[0, :, None], upper=False, unitriangular=True)
+    torch.testing.assert_close(linear_scan(a, b)[0], solved[:, 0])
+
+
+def test_scan_has_the_loops_gradients_and_takes_zeros() -> None:
+    a, b = random(2, 13, 3).requires_grad_(), random(2, 13, 3, seed=2).requires_grad_()
+    for scan in (linear_scan, looped):
+        kept = a * (torch.arange(13) % 4 > 0)[:, None]  # forgets all now and then: no division by a
+        gradients = torch.autograd.grad(scan(kept, b).square().sum(), (a, b))
+        if scan is linear_scan:
+            ours = gradients
+    for mine, its in zip(ours, gradients, strict=True):
+        torch.testing.assert_close(mine, its)
+
+
+def test_scan_joins_in_logarithmically_many_rounds() -> None:
+    """Counted as elementwise products: three a level of the recursion."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Products(TorchDispatchMode):
+        count = 0
+
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            self.count += function is torch.ops.aten.mul.Tensor
+            return function(*args, **(kwargs or {}))
+
+    for T in (2, 16, 1024):
+        a = random(1, T)
+        with Products() as products:
+            linear_scan(a, a)
+        assert products.count == 3 * math.log2(T)
+
+
+def test_scan_leaves_its_inputs_alone() -> None:
+    a, b = random(1, 9), random(1, 9, seed=2)
+    kept = a.clone(), b.clone()
+    linear_scan(a, b)
+    assert a.equal(kept[0]) and b.equal(kept[1])
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "error", "message"),
+    [
+        (torch.zeros(1, 3), torch.zeros(1, 4), ValueError, "one shape"),
+        (torch.zeros(3), torch.zeros(3), ValueError, r"shape \(B, T, …\)"),
+        (torch.zeros(2, 0, 1), torch.zeros(2, 0, 1), ValueError, "at least one step"),
+        (torch.zeros(1, 3), torch.zeros(1, 3).double(), TypeError, "one dtype"),
+    ],
+)
+def test_scan_refuses(a: Tensor, b: Tensor, error: Any, message: str) -> None:
+    with pytest.raises(error, match=message):
+        linear_scan(a, b)

@@ -1,9 +1,16 @@
-"""The recurrent language model: an LSTM that carries what it has read in a state of fixed size."""
+"""Recurrent networks: a language model, the cells by hand, what to read of their states, and a parallel scan.
+
+The language model is an LSTM that carries what it has read in a state of fixed size. The cells show what such
+a layer computes at each step; torch's layers compute the same, faster.
+"""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lmprep.architectures.attention import check_ids
@@ -106,3 +113,250 @@ class LSTMLanguageModel(nn.Module):
         weight = self.tokens.weight
         zeros = weight.new_zeros(self.config.num_layers, batch_size, self.config.width)
         return LSTMState(zeros, zeros)
+
+
+# --- one step at a time ----------------------------------------------------------------------------------
+
+State = Tensor | tuple[Tensor, Tensor]
+"""What a cell carries: h, (B, H); in an LSTM the pair (h, c)."""
+
+
+class _Cell(nn.Module):
+    """What the three cells share: torch's parameters, uniform in ±1/√H, for `blocks` blocks of H rows."""
+
+    blocks: int
+
+    def __init__(self, input_size: int, hidden_size: int, generator: torch.Generator) -> None:
+        super().__init__()
+        for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
+            if size < 1:
+                raise ValueError(f"{name} must be at least 1, got {size}")
+        self.input_size, self.hidden_size = input_size, hidden_size
+        rows = self.blocks * hidden_size
+        self.weight_ih = nn.Parameter(torch.empty(rows, input_size))
+        self.weight_hh = nn.Parameter(torch.empty(rows, hidden_size))
+        self.bias_ih = nn.Parameter(torch.empty(rows))
+        self.bias_hh = nn.Parameter(torch.empty(rows))
+        for parameter in self.parameters():
+            bound = 1 / math.sqrt(hidden_size)
+            nn.init.uniform_(parameter, -bound, bound, generator=generator)
+
+    def _start(self, x: Tensor, state: Tensor | None, name: str = "h") -> Tensor:
+        """The state (B, H), zeros where there is none yet."""
+        if x.ndim != 2 or x.size(1) != self.input_size:
+            raise ValueError(f"x must have shape (B, {self.input_size}), got {tuple(x.shape)}")
+        shape = (x.size(0), self.hidden_size)
+        if state is None:
+            return x.new_zeros(shape)
+        if state.shape != shape:
+            raise ValueError(f"{name} must have shape {shape}, got {tuple(state.shape)}")
+        return state
+
+
+class RNNCell(_Cell):
+    """h' = tanh(W x + U h + b): the plain recurrence. Parameters as in `torch.nn.RNNCell`.
+
+    Args:
+        input_size: D.
+        hidden_size: H.
+        generator: the source of the first weights, on the CPU.
+
+    Source: Elman (1990).
+    """
+
+    blocks = 1
+
+    def forward(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+        """The state (B, H) after x (B, D).
+
+        Raises:
+            ValueError: shapes do not fit.
+        """
+        h = self._start(x, h)
+        return torch.tanh(
+            F.linear(x, self.weight_ih, self.bias_ih) + F.linear(h, self.weight_hh, self.bias_hh)
+        )
+
+
+class GRUCell(_Cell):
+    """The past and a candidate, mixed by one gate. Parameters as in `torch.nn.GRUCell`.
+
+    Args:
+        input_size: D.
+        hidden_size: H.
+        generator: the source of the first weights, on the CPU.
+
+    Source: Cho et al. (2014); as in torch and cuDNN, r multiplies after the matrix, and z is what is kept.
+    """
+
+    blocks = 3
+
+    def forward(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+        """The state (B, H) after x (B, D).
+
+        Raises:
+            ValueError: shapes do not fit.
+        """
+        h = self._start(x, h)
+        from_x = F.linear(x, self.weight_ih, self.bias_ih).chunk(3, dim=-1)  # (B, H) each
+        from_h = F.linear(h, self.weight_hh, self.bias_hh).chunk(3, dim=-1)
+        r = torch.sigmoid(from_x[0] + from_h[0])  # reset
+        z = torch.sigmoid(from_x[1] + from_h[1])  # update
+        n = torch.tanh(from_x[2] + r * from_h[2])  # candidate
+        return z * h + (1 - z) * n
+
+
+class LSTMCell(_Cell):
+    """A cell that is added to, behind three gates. Parameters as in `torch.nn.LSTMCell`.
+
+    Args:
+        input_size: D.
+        hidden_size: H.
+        generator: the source of the first weights, on the CPU.
+
+    Source: Hochreiter and Schmidhuber (1997); Gers et al. (2000) for the forget gate.
+    """
+
+    blocks = 4
+
+    def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
+        """The state (h, c), (B, H) each, after x (B, D).
+
+        Raises:
+            ValueError: shapes do not fit.
+        """
+        h, c = (None, None) if state is None else state
+        h, c = self._start(x, h), self._start(x, c, "c")
+        sums = F.linear(x, self.weight_ih, self.bias_ih) + F.linear(h, self.weight_hh, self.bias_hh)
+        i, f, g, o = sums.chunk(4, dim=-1)  # input, forget, candidate, output: (B, H) each
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(c), c
+
+
+def unroll(
+    cell: Callable[[Tensor, Any], State], x: Tensor, state: State | None = None
+) -> tuple[Tensor, State]:
+    """Apply a cell to one step after the other; return h after each step, and the last state.
+
+    Args:
+        cell: maps x_t (B, D) and a state, or None for its zeros, to the next state: a cell of this module or
+            one of torch's.
+        x: (B, T, D).
+        state: from which to start.
+
+    Returns:
+        The h of each step, (B, T, H), and the state after the last.
+
+    Raises:
+        ValueError: x is not of shape (B, T, D) with T ≥ 1.
+    """
+    if x.ndim != 3 or x.size(1) == 0:
+        raise ValueError(f"x must have shape (B, T, D) with at least one step, got {tuple(x.shape)}")
+    states, carried = [], cast(State, state)  # None before the first step
+    for x_t in x.unbind(dim=1):  # (B, D)
+        carried = cell(x_t, carried)
+        states.append(carried[0] if isinstance(carried, tuple) else carried)
+    return torch.stack(states, dim=1), carried
+
+
+# Which block of H rows, in torch's weights and biases, is a gate's. The missing block is the candidate's.
+_GATES: dict[tuple[type[nn.Module], ...], dict[str, int]] = {
+    (nn.LSTM, nn.LSTMCell, LSTMCell): {"input": 0, "forget": 1, "output": 3},
+    (nn.GRU, nn.GRUCell, GRUCell): {"reset": 0, "update": 1},
+}
+
+
+def set_gate_bias(recurrent: nn.RNNBase | nn.RNNCellBase | _Cell, gate: str, value: float) -> None:
+    """Let a gate start at σ(value), where input and state are zero, in every layer and direction.
+
+    Torch adds two biases in each gate: the first is set to `value`, the second to 0.
+
+    Args:
+        recurrent: an LSTM or GRU, a layer of torch's or a cell.
+        gate: "input", "forget" or "output" of an LSTM, "reset" or "update" of a GRU.
+        value: the sum of the two biases.
+
+    Raises:
+        TypeError: `recurrent` is neither LSTM nor GRU.
+        ValueError: it has no such gate, or no biases.
+    """
+    found = [blocks for kinds, blocks in _GATES.items() if isinstance(recurrent, kinds)]
+    if not found:
+        raise TypeError(f"recurrent must be an LSTM or a GRU, got {type(recurrent).__name__}")
+    if gate not in found[0]:
+        raise ValueError(f"gate must be one of {', '.join(found[0])}, got {gate!r}")
+    biases = {name: p for name, p in recurrent.named_parameters() if name.startswith("bias_")}
+    if not biases:
+        raise ValueError("recurrent has no biases: build it with bias=True")
+    H = recurrent.hidden_size
+    start = found[0][gate] * H
+    with torch.no_grad():
+        for name, bias in biases.items():
+            bias[start : start + H] = value if name.startswith("bias_ih") else 0.0
+
+
+def last_valid(states: Tensor, lengths: Tensor) -> Tensor:
+    """The state after each sequence's last real step: `states[b, lengths[b] − 1]`.
+
+    Args:
+        states: (B, T, H), one for each step, with padding at the end.
+        lengths: (B,), whole numbers from 1 to T.
+
+    Returns:
+        (B, H). Gradients flow to the chosen steps alone.
+
+    Raises:
+        TypeError: lengths are not whole numbers.
+        ValueError: shapes do not fit together, or a length is not from 1 to T.
+    """
+    if states.ndim != 3:
+        raise ValueError(f"states must have shape (B, T, H), got {tuple(states.shape)}")
+    if lengths.is_floating_point() or lengths.dtype == torch.bool:
+        raise TypeError(f"lengths must be whole numbers, got {lengths.dtype}")
+    B, T, _ = states.shape
+    if lengths.shape != (B,):
+        raise ValueError(f"lengths must have shape ({B},), got {tuple(lengths.shape)}")
+    if B and not (int(lengths.min()) >= 1 and int(lengths.max()) <= T):
+        raise ValueError(f"lengths must be from 1 to {T}, got {int(lengths.min())} to {int(lengths.max())}")
+    rows = torch.arange(B, device=states.device)
+    return states[rows, lengths.to(states.device).long() - 1]
+
+
+# --- all steps at once -----------------------------------------------------------------------------------
+
+
+def linear_scan(a: Tensor, b: Tensor) -> Tensor:
+    """h_t = a_t · h_{t−1} + b_t for all t, from h = 0, in about 2 log₂ T rounds instead of T.
+
+    Two steps in a row are one step of the same form, h ↦ a'(a h + b) + b' = a'a · h + (a'b + b'). So steps
+    are joined in pairs, the half as long sequence is scanned, and each step between two pairs takes one more
+    multiplication. About 2T steps are joined in all.
+
+    Args:
+        a, b: (B, T, …) of one shape; the time is axis 1.
+
+    Returns:
+        h, of the same shape.
+
+    Raises:
+        TypeError: dtypes differ.
+        ValueError: shapes differ, or there is no time axis or no step.
+
+    Source: Blelloch (1990).
+    """
+    if a.shape != b.shape:
+        raise ValueError(f"a and b must have one shape, got {tuple(a.shape)} and {tuple(b.shape)}")
+    if a.ndim < 2 or a.size(1) == 0:
+        raise ValueError(f"a and b must have shape (B, T, …) with at least one step, got {tuple(a.shape)}")
+    if a.dtype != b.dtype:
+        raise TypeError(f"a and b must have one dtype, got {a.dtype} and {b.dtype}")
+    T = a.size(1)
+    if T == 1:
+        return b
+    first_a, first_b = a[:, : T - 1 : 2], b[:, : T - 1 : 2]  # of each pair: (B, T // 2, …)
+    second_a, second_b = a[:, 1::2], b[:, 1::2]
+    odd = linear_scan(second_a * first_a, second_a * first_b + second_b)  # h after each pair
+    even = a[:, 2::2] * odd[:, : (T - 1) // 2] + b[:, 2::2]  # and between pairs, one step on
+    h = torch.empty_like(b)
+    h[:, 0], h[:, 1::2], h[:, 2::2] = b[:, 0], odd, even
+    return h
