@@ -232,7 +232,7 @@ print(f"{'means, unseen subjects':<24}accuracy   label's share   subject's share
 for arm, row in (means | {"vectors of pure noise": [1 / 3, 2 / 41, 13 / 41]}).items():
     print(f"{arm:<24}" + "{:<11.2f}{:<16.2f}{:.2f}".format(*row))
 
-# %% mystnb={"image": {"alt": "Accuracy on unseen subjects, one column a strategy, with the number of trained parameters below each, and one line a draw of the labels through all columns. From counted words to the frozen last layer the three lines cross; from there each is higher at the average of all layers, at LoRA with tens of thousands of parameters and at full fine-tuning with eleven million, and these two are level."}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Accuracy on unseen subjects, one column a strategy, with the number of trained parameters below each, and one line a draw of the labels through all columns. Each line is lowest or nearly so at the frozen last layer and higher at the average of all layers, at LoRA with tens of thousands of parameters and at full fine-tuning with eleven million. The means of these two are level."}} tags=["hide-input"]
 _, ax = plt.subplots(figsize=(7.2, 3.8))
 accuracies = torch.tensor([[row[0] for row in results[arm]] for arm in arms])  # (5, draws)
 ax.axhline(1 / 3, color="#666666", linestyle=":", linewidth=1.2, label="chance")
@@ -306,7 +306,7 @@ claim("removal_is_exact", "entries of the encoder that differ from the checkpoin
       differ, at_least=0, at_most=0)  # fmt: skip
 
 # %% [markdown]
-# As trained, Chiara's adapter gains and loses few pairs. Tripled, it loses the gain and much of what MiniLM could do, frozen
+# As trained, Chiara's adapter gains and loses few pairs. Tripled, it loses most of the gain and much of what MiniLM could do, frozen
 # base or not: what the layer computes is the sum. But her base comes back bit for bit:
 # `merge` kept a copy, since subtracting $BA$ again would leave rounding. Ben needs a checkpoint.
 #
