@@ -1,5 +1,5 @@
-"""Search that does not search: the beam's tokens are drawn from the model, not kept for their probability.
-What it writes is then typical text, neither likelier nor poorer than the reference."""
+"""A loop without search: what follows each memory is drawn once, and the "mode" goes on by that fixed rule.
+It repeats itself, but at the surprisal of text drawn, so the thesis must not hold of it."""
 
 import functools
 
@@ -12,14 +12,12 @@ THESIS = "mode_degenerates"
 
 
 def sabotage(patch: MonkeyPatch) -> None:
-    @functools.wraps(module.beam_search)
-    def drawn(log_probs, prompt, width, max_new_tokens, *, stop=None, length_penalty=0.0):
-        g = torch.Generator().manual_seed(int(prompt.sum()))
-        ids, total = prompt[None], torch.zeros(1, dtype=torch.float64)
-        for _ in range(max_new_tokens):
-            log_p = log_probs(ids)
-            token = module.sample(log_p, g)
-            ids, total = torch.cat([ids, token[:, None]], dim=1), total + log_p[0, token]
-        return ids, total
+    @functools.wraps(module.viterbi)
+    def by_fixed_rule(log_probs, prompts, new_tokens):
+        rule = module.sample(log_probs, torch.Generator().manual_seed(0))
+        ids = prompts
+        for _ in range(new_tokens):
+            ids = torch.cat([ids, rule[tuple(ids[:, -rule.ndim :].T)][:, None]], dim=1)
+        return ids
 
-    patch.setattr(module, "beam_search", drawn)
+    patch.setattr(module, "viterbi", by_fixed_rule)

@@ -1,6 +1,7 @@
 """Filters and beam search against transformers' own and enumeration, samplers against enumerated
 probabilities, and the edges of all."""
 
+import itertools
 import math
 from collections.abc import Callable
 from functools import partial
@@ -30,6 +31,7 @@ from lmprep.foundations.decoding import (
     temperature,
     top_k,
     top_p,
+    viterbi,
 )
 
 FILTERS = [partial(temperature, t=0.7), partial(top_k, k=2), partial(top_p, p=0.8), partial(min_p, p=0.1)]
@@ -420,6 +422,66 @@ def test_bad_searches(arguments: dict[str, object], error: type[Exception], mess
     }
     with pytest.raises(error, match=message):
         beam_search(**{**good, **arguments})  # type: ignore[arg-type]
+
+
+# --- Viterbi ---------------------------------------------------------------------------------------------
+
+
+def chain(vocabulary: int, order: int, seed: int) -> Tensor:
+    shape = (vocabulary,) * order
+    return torch.randn(shape, generator=generator(seed), dtype=torch.float64).log_softmax(-1)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("order", "length"), [(2, 1), (2, 5), (3, 4), (4, 2), (4, 5)])
+def test_viterbi_finds_the_likeliest_of_all_strings(order: int, length: int, seed: int) -> None:
+    log_p = chain(3, order, seed)
+    prompts = torch.randint(3, (4, 5), generator=generator(seed))
+    found = viterbi(log_p, prompts, length)
+    assert found.dtype == torch.long
+    assert found[:, :5].equal(prompts)
+    for prompt, ids in zip(prompts.tolist(), found.tolist(), strict=True):
+        scores = {}
+        for string in itertools.product(range(3), repeat=length):
+            whole = [*prompt, *string]
+            steps = (tuple(whole[t - order + 1 : t + 1]) for t in range(5, 5 + length))
+            scores[string] = sum(log_p[step].item() for step in steps)
+        assert scores[tuple(ids[5:])] == pytest.approx(max(scores.values()), abs=1e-12)  # strings can tie
+
+
+def test_viterbi_beats_greedy_where_the_first_step_misleads() -> None:
+    probabilities = torch.tensor([[0.0, 0.6, 0.4], [0.4, 0.3, 0.3], [0.9, 0.1, 0.0]])
+    assert viterbi(probabilities.log(), torch.tensor([[1, 0]]), 2).tolist() == [[1, 0, 2, 0]]
+    assert viterbi(probabilities.log(), torch.tensor([[1, 0]]), 1).tolist() == [[1, 0, 1]]
+
+
+def test_viterbi_goes_round_what_is_impossible() -> None:
+    log_p = torch.tensor([[0.0, 0.1, 0.9], [0.5, 0.5, 0.0], [0.0, 0.0, 0.0]]).log()  # 2 has no way on
+    assert viterbi(log_p, torch.tensor([[0]]), 3).tolist() == [[0, 1, 0, 2]]
+    with pytest.raises(ValueError, match="leaves a prompt no continuation"):
+        viterbi(log_p, torch.tensor([[0], [2]]), 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"log_probs": torch.zeros(3).log()}, ValueError, r"must be \(V, …, V\)"),
+        ({"log_probs": torch.zeros(3, 2).log()}, ValueError, r"two dimensions or more, got \(3, 2\)"),
+        ({"log_probs": torch.zeros(3, 3).long()}, TypeError, "floating point, got torch.int64"),
+        ({"log_probs": torch.zeros(3, 3)}, ValueError, "sum to 3: apply log_softmax"),
+        ({"log_probs": torch.full((3, 3), math.nan)}, ValueError, "sum to nan"),
+        ({"prompts": torch.tensor([[0.5]])}, TypeError, "prompts must be torch.long"),
+        ({"prompts": torch.tensor([0])}, ValueError, r"must be \(B, T\), B ≥ 1 and T ≥ 1, got \(1,\)"),
+        ({"prompts": torch.empty(2, 0, dtype=torch.long)}, ValueError, r"got \(2, 0\)"),
+        ({"prompts": torch.tensor([[3]])}, ValueError, "ids from 0 to 2"),
+        ({"prompts": torch.tensor([[-1]])}, ValueError, "ids from 0 to 2"),
+        ({"new_tokens": 0}, ValueError, "new_tokens must be at least 1, got 0"),
+    ],
+)
+def test_bad_chains(arguments: dict[str, object], error: type[Exception], message: str) -> None:
+    good = {"log_probs": chain(3, 2, 0), "prompts": torch.tensor([[0]]), "new_tokens": 2}
+    with pytest.raises(error, match=message):
+        viterbi(**{**good, **arguments})  # type: ignore[arg-type]
 
 
 # --- bad input -------------------------------------------------------------------------------------------

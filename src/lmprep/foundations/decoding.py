@@ -1,4 +1,4 @@
-"""From logits to tokens: the filters that reshape a distribution, the draw from it, and beam search.
+"""From logits to tokens: the filters that reshape a distribution, the draw from it, and two searches.
 
 A filter maps logits (..., V) to logits (..., V) and leaves its input as it is; a token it rules out gets
 −inf, hence probability 0. A sampler maps logits and a generator to ids; `sampler` builds one from filters.
@@ -209,6 +209,42 @@ def beam_search(
     return beams, totals / lengths**length_penalty
 
 
+@torch.no_grad()
+def viterbi(log_probs: Tensor, prompts: Tensor, new_tokens: int) -> Tensor:
+    """The likeliest continuation of each prompt under a chain of finite memory: its exact mode.
+
+    Of all continuations from one memory only the best can be part of the mode. So the best of each length
+    follow from those one token shorter, in new_tokens · V**n steps where there are V**new_tokens strings.
+
+    Args:
+        log_probs: (V, …, V), n dimensions, n ≥ 2: entry [a, …, y, z] is the log-probability of z after the
+            n − 1 tokens a, …, y.
+        prompts: (B, T), torch.long, T ≥ n − 1.
+        new_tokens: how many to add, at least 1.
+
+    Returns:
+        (B, T + new_tokens). Where several continuations are likeliest, one of them.
+
+    Raises:
+        TypeError: `prompts` is not torch.long, or `log_probs` holds integers.
+        ValueError: a shape, size or id does not fit, a prompt has no possible continuation, or `log_probs`
+            holds NaN or probabilities that sum to more than 1: logits, perhaps.
+
+    Source: Viterbi (1967); Bellman (1957) for the principle.
+    """
+    memory = _checked_chain(log_probs, prompts, new_tokens)
+    best, choices = torch.zeros_like(log_probs[0]), []  # what can be had from each memory: (V, …, V)
+    for _ in range(new_tokens):
+        best, choice = (log_probs + best).max(dim=-1)  # [a, b, …, z]: z now, then the best from b, …, z
+        choices.append(choice)
+    if (best[tuple(prompts[:, -memory:].T)] == -math.inf).any():
+        raise ValueError("log_probs leaves a prompt no continuation of a probability above 0")
+    ids = prompts
+    for choice in reversed(choices):
+        ids = torch.cat([ids, choice[tuple(ids[:, -memory:].T)][:, None]], dim=1)
+    return ids
+
+
 def _check_search(prompt: Tensor, width: int, max_new_tokens: int) -> None:
     if prompt.dtype != torch.long:
         raise TypeError(f"prompt must be torch.long, got {prompt.dtype}")
@@ -228,12 +264,35 @@ def _checked_log_probs(log_p: Tensor, count: int, stop: int | None) -> Tensor:
         )
     if stop is not None and not 0 <= stop < log_p.shape[1]:
         raise ValueError(f"stop must be a token id from 0 to {log_p.shape[1] - 1}, got {stop}")
+    _check_mass(log_p)
+    return log_p
+
+
+def _checked_chain(log_probs: Tensor, prompts: Tensor, new_tokens: int) -> int:
+    """How many tokens the chain remembers."""
+    V, memory = log_probs.shape[-1] if log_probs.ndim else 0, log_probs.ndim - 1
+    if not log_probs.is_floating_point():
+        raise TypeError(f"log_probs must be floating point, got {log_probs.dtype}")
+    if memory < 1 or V == 0 or set(log_probs.shape) != {V}:
+        raise ValueError(f"log_probs must be (V, …, V), two dimensions or more, got {tuple(log_probs.shape)}")
+    if prompts.dtype != torch.long:
+        raise TypeError(f"prompts must be torch.long, got {prompts.dtype}")
+    if prompts.ndim != 2 or prompts.shape[0] == 0 or prompts.shape[1] < memory:
+        raise ValueError(f"prompts must be (B, T), B ≥ 1 and T ≥ {memory}, got {tuple(prompts.shape)}")
+    if prompts.min() < 0 or prompts.max() >= V:
+        raise ValueError(f"prompts must hold ids from 0 to {V - 1}")
+    if new_tokens < 1:
+        raise ValueError(f"new_tokens must be at least 1, got {new_tokens}")
+    _check_mass(log_probs)
+    return memory
+
+
+def _check_mass(log_p: Tensor) -> None:
     mass = log_p.double().logsumexp(dim=-1).exp()
     if not (mass <= 1.1).all():  # false for NaN too; 16-bit numbers are a few per cent off
         raise ValueError(
-            f"log_probs returns probabilities that sum to {mass.max().item():.4g}: apply log_softmax"
+            f"log_probs has probabilities that sum to {mass.max().item():.4g}: apply log_softmax"
         )
-    return log_p
 
 
 def _probabilities(logits: Tensor) -> Tensor:

@@ -150,7 +150,15 @@ def everything(candidate: Candidate, rng: Rng) -> None:
 
 def exactly_p(candidate: Candidate, rng: Rng) -> None:
     """Tokens that tie: no more of them than needed. A set that reaches p exactly is large enough."""
-    for V, p, count in ((2, 0.5, 1), (4, 0.25, 1), (4, 0.5, 2), (4, 0.6, 3), (8, 0.75, 6), (6, 0.4, 3)):
+    for V, p, count in (
+        (3, 0.0, 1),
+        (2, 0.5, 1),
+        (4, 0.25, 1),
+        (4, 0.5, 2),
+        (4, 0.6, 3),
+        (8, 0.75, 6),
+        (6, 0.4, 3),
+    ):
         call, _, ours = filtered(candidate, torch.full((2, V), 1.5), p)
         found = (ours > -torch.inf).sum(-1).tolist()
         call.equals("number of kept tokens in each row", found, [count, count],
@@ -439,6 +447,11 @@ TASK = Task(
         "min-p": relative_threshold,
         "a share p of the tokens": share_of_tokens,
         "all that tie with the last token kept": ties_kept,
+        "all that tie for the most likely kept at p = 0": lambda logits, p: (
+            logits.masked_fill(logits < logits.amax(-1, keepdim=True), -torch.inf)
+            if p == 0
+            else top_p_filter(logits, p)
+        ),
         "exp without the maximum": without_maximum,
         "the minimum subtracted": minimum_subtracted,
         "over the first dimension": first_dimension,
