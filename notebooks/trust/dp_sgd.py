@@ -40,8 +40,8 @@
 # anything about whoever sees the raw data. $\varepsilon$ is a worst case over data and attackers, and it is spent anew with every
 # further use of the data, the search for hyper-parameters included.
 #
-# The price is accuracy, least where many examples share one noise. For language models: start from pretrained weights,
-# take large batches, train few parameters.
+# The price is accuracy, least where many examples share one noise. For language models: start from pretrained weights
+# and take large batches.
 # :::
 
 # %% [markdown] tags=["rubric"]
@@ -76,6 +76,7 @@ from lmprep.trust.privacy import (
     dp_sgd,
     epsilon,
     epsilon_lower_bound,
+    epsilon_of_evidence,
     membership_game,
     per_example_gradients,
     rdp_subsampled_gaussian,
@@ -85,24 +86,24 @@ from lmprep.trust.privacy import (
 device = setup()
 
 # %% [markdown]
-# ## A hundred coins, and the loss gives Ada away
+# ## Two thousand coins, and the loss gives Ada away
 #
 # A clinic trains a logistic regression on seven patients, two measurements and a diagnosis each, and publishes it. Before training I toss a
 # coin: on heads, Ada's record is in as well, an odd one, with the measurements of a healthy person and the diagnosis "sick". You
-# have all eight records and the code. You get the published model. Heads or tails? We play a hundred times, each with
+# have all eight records and the code. You get the published model. Heads or tails? We play two thousand times, each with
 # fresh training.
 #
 # You may rehearse with as many models of your own as you like. Let your rule be the loss of the published model on Ada's record: say
-# "heads" if it is nearer to what your models with her have than to those without. Two clinics play, one with ordinary SGD, one with
-# DP-SGD. Write down eight guesses for each before you look at the coins.
+# "heads" if it is nearer to what your models with her have than to those without. Three clinics play: ordinary SGD; the same with every
+# patient's gradient clipped; and DP-SGD, which adds noise. Write down eight guesses for each before you look at the coins.
 
 # %%
-# Try: noise = sigma / 4, a trainer with a bug. The accountant below still reads sigma and says
-# 2.7; the attacker at the end proves more, and the thesis breaks. Or max_norm = 0.02: neither
-# the promise nor her share of it changes much, because the noise is in units of it.
+# Try: noise = sigma / 4, a trainer with a bug. The accountant still reads sigma and says 2.7,
+# but dp_hides_her breaks, and at the end the thesis: Eve proves more than 2.7. Or max_norm = 0.1:
+# models that fit Ada well clip her no longer, and Eve's best threshold misses the tight ε.
 sample_rate, steps, sigma, delta = 0.2, 33, 2.0, 1e-4
-noise, max_norm, no_clip = sigma, 0.1, 1e3  # no gradient here is longer than 1e3
-plays = 15_000  # of each kind, for the attacker at the end
+noise, max_norm, no_clip = sigma, 0.02, 1e3  # no gradient here is longer than 1e3
+games, plays = 2_000, 15_000  # for you; and of each kind, for the attacker at the end
 
 records = torch.randn(8, 3, generator=generator(1))
 records[:, 2] = 1.0
@@ -118,27 +119,28 @@ def play(member: Tensor, noise: float, max_norm: float, k: int) -> tuple[Tensor,
     return F.softplus(-weights @ records[0]), evidence
 
 
-trainers = {"ordinary SGD": (0.0, no_clip), "DP-SGD": (noise, max_norm)}
-coins = torch.rand(500, generator=generator(2)) < 0.5
+trainers = {"ordinary": (0.0, no_clip), "clipped": (0.0, max_norm), "DP-SGD": (noise, max_norm)}
+coins = torch.rand(400 + games, generator=generator(2)) < 0.5
 hits = {}
-print("                    rehearsed with Ada, without     eight published models")
+print("              rehearsed with Ada, without     eight published models")
 for k, (name, trainer) in enumerate(trainers.items(), start=3):
     losses, _ = play(coins, *trainer, k)
     with_ada, without = (losses[:400][coins[:400] == c].mean() for c in (True, False))
-    hits[name] = ((losses[400:] < (with_ada + without) / 2) == coins[400:]).sum()
-    shown = "".join(f"{loss:6.1f}" for loss in losses[400:408])
-    print(f"{name:<24}{with_ada:14.1f}{without:9.1f}      {shown}")
+    hits[name] = ((losses[400:] < (with_ada + without) / 2) == coins[400:]).double().mean()
+    print(f"{name:<16}{with_ada:16.2f}{without:9.2f}      {losses[400:408].numpy().round(2)}")
 
 # %%
 print("the coins: ", *("heads" if coin else "tails" for coin in coins[400:408]))
-claim("loss_gives_her_away", "ordinary SGD: hits of 100, guessing membership from one loss",
-      hits["ordinary SGD"], at_least=80)  # fmt: skip
-claim("dp_hides_her", "DP-SGD with ε = 2.7: hits of 100, guessing membership from one loss",
-      hits["DP-SGD"], at_most=80)  # fmt: skip
+claim("loss_gives_her_away", "ordinary SGD: share of hits, guessing membership from one loss",
+      hits["ordinary"], at_least=0.75)  # fmt: skip
+claim("clipping_is_not_enough", "clipped, no noise: share of hits, guessing from one loss",
+      hits["clipped"], at_least=0.7)  # fmt: skip
+claim("dp_hides_her", "DP-SGD with ε = 2.7: share of hits, guessing membership from one loss",
+      hits["DP-SGD"], at_most=0.68)  # fmt: skip
 
 # %% [markdown]
-# Nothing in the first model *is* Ada's record. Her pull on three weights was enough. Against the second you do little better than
-# by tossing a coin of your own.
+# Nothing in the first model *is* Ada's record. Her pull on three weights was enough. Clipping alone weakens the pull but
+# does not hide it. Against the noise you do little better than by tossing a coin of your own.
 #
 # ## Cap one person's pull, then hide it
 #
@@ -205,8 +207,7 @@ promised = epsilon(sample_rate, sigma, steps, delta)
 sigmas = [0.7, sigma, 4.0, 8.0, 16.0]
 curve = {epsilon(sample_rate, s, steps, delta): private_accuracy(s, 10) for s in sigmas}
 noiseless = private_accuracy(0.0, 10)
-print(f"N = {len(x)}, δ = {delta}, ε = {promised:.2f}: accuracy {curve[promised]:.3f}")
-print(f"clipped, without noise: accuracy {noiseless:.3f}")
+print(f"accuracy {curve[promised]:.3f} at ε = {promised:.2f}, {noiseless:.3f} without noise")
 claim("cheap_at_2_7", "digits, ε = 2.7: test accuracy lost to the noise",
       noiseless - curve[promised], at_most=0.04)  # fmt: skip
 claim("dear_at_the_end", "digits, ε below 0.3: test accuracy lost to the noise",
@@ -227,7 +228,7 @@ claim("dear_at_the_end", "digits, ε below 0.3: test accuracy lost to the noise"
 # $$
 #
 # and the other direction is no larger. $T$ steps cost $T D_\alpha$, even if each step looks at the results of those before
-# {cite:p}`mironov2017renyi`. Every $\alpha$ gives a valid $\varepsilon$ {cite:p}`balle2020hypothesis`, and the accountant takes the smallest:
+# {cite:p}`mironov2017renyi`; after a while $\varepsilon$ grows about like $\sqrt T$, in the end linearly. Every $\alpha$ gives a valid $\varepsilon$ {cite:p}`balle2020hypothesis`, and the accountant takes the smallest:
 #
 # $$
 # \varepsilon = \min_\alpha \; T D_\alpha + \log \frac{\alpha - 1}{\alpha} - \frac{\log \delta + \log \alpha}{\alpha - 1} .
@@ -239,18 +240,12 @@ show(rdp_subsampled_gaussian, rdp_to_epsilon)
 # %%
 opacus_accountant, tight_accountant = RDPAccountant(), PRVAccountant()
 opacus_accountant.history = tight_accountant.history = [(sigma, sample_rate, steps)]
-rdp = rdp_subsampled_gaussian(sample_rate, sigma, steps)
 deltas = [1e-2, 1e-4, 1e-6, 1e-9, 1e-12]
 agrees("epsilon", "opacus.accountants.RDPAccountant, same orders, five values of δ",
-       [rdp_to_epsilon(rdp, ORDERS, d) for d in deltas],
+       [epsilon(sample_rate, sigma, steps, d) for d in deltas],
        [opacus_accountant.get_epsilon(d, alphas=ORDERS) for d in deltas], atol=1e-9)  # fmt: skip
-for T in (1, 4, 16, 64, 256, 1024):
-    print(f"{T:5} steps: ε = {epsilon(sample_rate, sigma, T, delta):5.2f}")
 
 # %% [markdown]
-# Quadruple the steps, and in the middle of this table $\varepsilon$ about doubles, the square root that sums of independent noise suggest. Later
-# it grows faster, in the end linearly.
-#
 # ## 94 hits would be allowed; the strongest attacker gets far fewer
 #
 # Take $S$, in the definition, to be the outputs on which an attacker, Eve, says "in". With Ada, $P(M(D) \in S)$ is Eve's true positive rate,
@@ -267,65 +262,72 @@ for T in (1, 4, 16, 64, 256, 1024):
 #
 # Does the trainer keep the promise? Let Eve know all but the coin, who else is drawn included, and watch each
 # update: the accountant allows her that. She subtracts the others, and the likelihood ratio of what is left is, by Neyman and Pearson,
-# the best test there is. She says "in" above a ratio of $e^{1.5}$, fixed beforehand. Clopper–Pearson
+# the best test there is; its logarithm is her *evidence*. She says "in" above 1.5, fixed beforehand. Clopper–Pearson
 # intervals around her two rates give the smallest $\varepsilon$ that they leave possible, with 95 % confidence: what she has *proven*.
-
-# %%
-show(membership_game)
+#
+# Likelihood ratios say more than counts. What she saw is $e^{-\text{evidence}}$ times as likely without Ada as with her, so plays with
+# Ada alone give both rates, for every threshold, as if the game went on forever.
 
 # %%
 member = torch.arange(2 * plays) < plays
 losses, evidence = play(member, noise, max_norm, 8)
-few = member[plays - 2000 : plays + 2000]
-_, unclipped = play(few, noise * max_norm / no_clip, no_clip, 9)
+_, unclipped = play(coins, noise * max_norm / no_clip, no_clip, 9)
 proven = epsilon_lower_bound(evidence > 1.5, member, delta)
-exposed = epsilon_lower_bound(unclipped > 1.5, few, delta)
-tight = tight_accountant.get_epsilon(delta)
-print(f"ε promised {promised:.2f}, by a tight accountant {tight:.2f}")
-print(f"ε proven {proven:.2f}, if nobody is clipped {exposed:.2f}")
+exposed = epsilon_lower_bound(unclipped > 1.5, coins, delta)
+ladder = {
+    "proven: counts, with 95 % intervals": proven,
+    "the same threshold, endless plays": epsilon_of_evidence(evidence[member], delta, 1.5),
+    "the best threshold, endless plays": epsilon_of_evidence(evidence[member], delta),
+    "tight accountant: the worst case": tight_accountant.get_epsilon(delta),
+    "Rényi accountant: promised": promised,
+}
+for name, value in ladder.items():
+    print(f"{name:<36} ε = {value:.2f}")
 
-# %% mystnb={"image": {"alt": "Two charts. Left: true against false positive rate, both logarithmic. Above a line of slope e to the epsilon lies the shaded forbidden region. The attacker who watches every update stays below it and comes nearer to it as the false positive rate falls; an attacker who sees only the loss of the published model runs a little lower. Without clipping the curve lies in the forbidden region, near a true positive rate of one. Right: test accuracy against epsilon on a logarithmic axis. It is flat from 20 down to about 2 and falls steeply below 1."}} tags=["hide-input"]
-_, (left, right) = plt.subplots(1, 2, figsize=(7.4, 3.6), width_ratios=(1.25, 1))
+# %% mystnb={"image": {"alt": "Two charts. Top: true against false positive rate, both logarithmic. Above a line of slope e to the epsilon lies the shaded forbidden region. Under DP-SGD, the attacker who watches every update and the one who sees only the loss of the published model run close together, clearly below it. Without clipping the curve lies at a true positive rate of one, in the forbidden region. Bottom: test accuracy on digits against epsilon, logarithmic. It is nearly flat from 16 down to about 1 and falls steeply below."}} tags=["hide-input"]
+_, (top, bottom) = plt.subplots(2, 1, figsize=(5.0, 6.8), height_ratios=(1.4, 1))
 fpr, factor = torch.logspace(-4, 0, 200), math.exp(promised)
 most = torch.minimum(factor * fpr + delta, 1 - (1 - delta - fpr) / factor)
-left.fill_between(fpr, most, 1.0, color="#f3e3d6", label=f"forbidden by ε = {promised:.1f}")
+top.fill_between(fpr, most, 1.0, color="#f3e3d6", label=f"forbidden by ε = {promised:.1f}")
 for name, score, is_in in (
-    ("watches updates, no clipping", unclipped, few),
+    ("watches updates, no clipping", unclipped, coins),
     ("watches updates, DP-SGD", evidence, member),
     ("sees the model's loss, DP-SGD", -losses, member),
 ):
     false, true = score[~is_in].sort(descending=True).values, score[is_in].sort().values
     found = 1 - torch.searchsorted(true, false) / len(true)
-    left.plot(torch.arange(1, len(false) + 1) / len(false), found, label=name, linewidth=1.5)
-left.set(xscale="log", yscale="log", xlim=(3e-4, 1), ylim=(1e-3, 1.5), xlabel="false positives")
-left.set(ylabel="true positives", title="Clipped: no attack enters what ε forbids")
-left.legend(fontsize=7.5, loc="lower right")
-right.plot(list(curve), list(curve.values()), "o-")
-right.axhline(noiseless, color="#666666", linestyle=":")
-right.set(xscale="log", ylabel="test accuracy, digits (dotted: no noise)")
-right.set(xlabel=f"ε at δ = {delta}", title="…and accuracy falls late")
+    top.plot(torch.arange(1, len(false) + 1) / len(false), found, label=name, linewidth=1.5)
+top.set(xscale="log", yscale="log", xlabel="false positive rate", ylabel="true positive rate")
+top.set(xlim=(3e-4, 1), ylim=(1e-3, 1.5), title="Clipped: neither attack enters what ε forbids")
+top.legend(loc="lower right")
+bottom.plot(list(curve), list(curve.values()), "o-")
+bottom.axhline(noiseless, color="#666666", linestyle=":")
+bottom.set(xscale="log", xlabel=f"ε at δ = {delta}", ylabel="test accuracy (dotted: no noise)")
+bottom.set_title("Digits: accuracy falls late")
 plt.show()
 
 # %%
 claim("attacker_within_promise", "DP-SGD: ε that an attacker who sees every update proves, over ε promised",
       proven / promised, at_least=0.3, at_most=1.0, thesis=True)  # fmt: skip
-claim("always_clipped", "DP-SGD: published models on which Ada's gradient is longer than C, share",
-      ((1 - (-losses).exp()) * records[0].norm() >= max_norm).double().mean(), at_least=0.95)  # fmt: skip
+claim("evidence_meets_accountant", "DP-SGD: ε of her evidence at δ = 0.01, over that of a tight accountant",
+      epsilon_of_evidence(evidence[member], 0.01) / tight_accountant.get_epsilon(0.01),
+      at_least=0.9, at_most=1.1)  # fmt: skip
 claim("unclipped_breaks_it", "no clipping, same noise: ε that the attacker proves over ε promised",
       exposed / promised, at_least=1.6)  # fmt: skip
-claim("not_a_straw_man", "DP-SGD: ε that the attacker proves over that of a tight accountant",
-      proven / tight, at_least=0.35)  # fmt: skip
 watcher = ((evidence > 0) == member).double().mean()
 reader = ((losses < losses.mean()) == member).double().mean()
+print(f"share of hits: watching every update {watcher:.3f}, from the loss alone {reader:.3f}")
 claim("loss_is_enough", "DP-SGD: the watcher's share of hits minus that of one who sees only the loss",
       watcher - reader, at_most=0.03)  # fmt: skip
 
 # %% [markdown]
-# Eve proves about half of what is promised. Two things keep her from more, and neither is the attack. Rényi divergences are converted with some
-# loss: the tight accountant {cite:p}`gopi2021numerical`, which tracks the whole distribution of the privacy loss, promises less for the same training. And
-# the last stretch lies at false positive rates near $\delta$, where even this many plays hold a handful of events. With
-# endless plays and the best threshold she would come close to the tight ε: Ada is clipped to exactly $C$ nearly always, which is the accountant's worst case.
-# Without clipping Ada's gradient is up to thirty times as long, and the same noise hides nothing.
+# Eve proves about half of what is promised. Intervals around a handful of false alarms take the first piece, her threshold the
+# second: the best lies near ε itself, where hardly a play ends. With it she meets the tight accountant {cite:p}`gopi2021numerical`, which
+# tracks the whole distribution of the privacy loss, because Ada *is* its worst case: at this $C$ her gradient is always clipped to
+# length $C$. The last piece is lost in converting Rényi divergences.
+#
+# The proof alone is a blunt test: a trainer with half the noise would pass it. The claim on her evidence fails him, but takes Eve's likelihoods
+# on trust. Without clipping Ada's gradient is up to $\sqrt{10}$ long, far beyond $C$, and the same noise hides nothing.
 #
 # Nor did you miss much by not watching. For a record this odd, the loss of the published model tells nearly as much as all its updates.
 
@@ -335,7 +337,7 @@ claim("loss_is_enough", "DP-SGD: the watcher's share of hits minus that of one w
 # **"We add Gaussian noise to the gradients, so training is private."** Ask back: *noise of what size, compared with what?* Without a bound on one
 # example's gradient there is no such size: whoever's gradient is long enough is seen through any noise. That is the unclipped curve above.
 #
-# **"`clip_grad_norm_` is on already, so only noise is missing."** That clips the batch's mean. *How far can one person move it now?* By as much
+# **"`clip_grad_norm_` is on already, so only noise is missing."** That clips the batch's mean. *How far can one person move it now?* If her gradient is long enough, by as much
 # as $2C$, from one end of the ball to the other, while noise of $\sigma C/qN$ was meant to hide a move of $C/qN$.
 #
 # **"With ε this small, the model cannot reveal that Ada is sick."** Suppose everyone with her measurements is. The model says so, whether or
@@ -356,16 +358,17 @@ claim("loss_is_enough", "DP-SGD: the watcher's share of hits minus that of one w
 #
 # :::{dropdown} What is δ, and how small?
 # The slack in the inequality: roughly, the probability that the factor $e^\varepsilon$ does not hold. Publishing one random record in the clear
-# is $(0, 1/N)$-private, so $\delta$ must lie well below $1/N$; Abadi et al. say preferably smaller. An ε without its δ says nothing.
+# is $(0, 1/N)$-private, so $\delta$ must lie well below $1/N$; {cite:t}`abadi2016deep` prefer it below $1/N$. An ε without its δ says nothing.
 # :::
 #
 # :::{dropdown} Is 2.7 a good ε?
 # There is no threshold in the theory. A widely used guide calls $\varepsilon \le 1$ strong, up to 10 reasonable and more than that weak by itself
-# {cite:p}`ponomareva2023dpfy`. Compare only with the same unit, neighbors and δ. A formal 2.7 is usually better than no bound and a lucky audit.
+# {cite:p}`ponomareva2023dpfy`. Compare only with the same unit, neighbors and δ.
 # :::
 #
 # :::{dropdown} One person has five records. What holds for her?
-# Less. Pure DP degrades to $5\varepsilon$ for five examples, and with $\delta$ it gets worse than that. If people are to be protected, sample
+# Perhaps nothing. Pure DP degrades to $5\varepsilon$; with $\delta$, the generic bound is $(5\varepsilon, 5e^{4\varepsilon}\delta)$, and at
+# $\varepsilon = 2.7$, $\delta = 10^{-4}$ that slack is above 1. If people are to be protected, sample
 # and clip by person: one sum over her records, clipped once.
 # :::
 #
@@ -382,7 +385,12 @@ claim("loss_is_enough", "DP-SGD: the watcher's share of hits minus that of one w
 # :::{dropdown} How would you fine-tune a language model with DP?
 # From public pretrained weights, with large batches, so that the noise is shared, and higher learning rates; then larger models do not do worse
 # {cite:p}`li2022large`. LoRA makes per-example gradients small enough to store {cite:p}`yu2022differentially`; ghost clipping gets their norms
-# without storing them. Ask whether the unit is a sentence, a document or an author.
+# without storing them. Fewer trained parameters save memory, not necessarily accuracy. Ask whether the unit is a sentence, a document or an author.
+# :::
+#
+# :::{dropdown} Does it matter which random numbers?
+# Yes. The proof needs noise that an attacker cannot predict: from a known seed, or a Mersenne Twister whose outputs show its state,
+# it can be subtracted. Production wants a cryptographically secure one (opacus: `secure_mode`).
 # :::
 #
 # :::{dropdown} I tried fifty learning rates. What is my ε?

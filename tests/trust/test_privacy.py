@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.integrate
+import scipy.optimize
 import scipy.stats
 import torch
 import torch.nn.functional as F
@@ -23,6 +24,7 @@ from lmprep.trust.privacy import (
     dp_sgd,
     epsilon,
     epsilon_lower_bound,
+    epsilon_of_evidence,
     membership_game,
     per_example_gradients,
     rdp_subsampled_gaussian,
@@ -291,6 +293,31 @@ def test_training_follows_the_generator_and_any_optimizer() -> None:
     assert torch.equal(first, again) and not torch.equal(first, other)
 
 
+@pytest.mark.parametrize("num_steps", [1, 4])
+def test_every_step_adds_noise_of_its_own(num_steps: int) -> None:
+    """All gradients are zero and all examples drawn, so that the weights are nothing but noise."""
+    model = nn.Linear(100, 400, bias=False)
+    nn.init.zeros_(model.weight)
+    dp_sgd(
+        model, lambda outputs, targets: 0 * outputs.sum(), torch.ones(8, 100), torch.ones(8),
+        optimizer=torch.optim.SGD(model.parameters(), lr=2.0), num_steps=num_steps, sample_rate=1.0,
+        max_norm=0.5, noise_multiplier=3.0, generator=seeded(0),
+    )  # fmt: skip
+    std = 2.0 * 3.0 * 0.5 / 8 * math.sqrt(num_steps)
+    assert scipy.stats.kstest(model.weight.detach().flatten().numpy() / std, "norm").pvalue > 1e-4
+
+
+def test_noise_is_divided_by_the_expected_batch_size() -> None:
+    model = nn.Linear(100, 400, bias=False)
+    nn.init.zeros_(model.weight)
+    dp_sgd(
+        model, lambda outputs, targets: 0 * outputs.sum(), torch.ones(8, 100), torch.ones(8),
+        optimizer=torch.optim.SGD(model.parameters(), lr=1.0), num_steps=1, sample_rate=0.1,
+        max_norm=1.0, noise_multiplier=1.0, generator=seeded(0),
+    )  # fmt: skip
+    assert scipy.stats.kstest(model.weight.detach().flatten().numpy() * 0.8, "norm").pvalue > 1e-4
+
+
 def test_training_bad_input() -> None:
     with pytest.raises(ValueError, match="sample_rate must be above 0 and at most 1, got 0"):
         train(classifier(), sample_rate=0)
@@ -506,3 +533,50 @@ def test_lower_bound_bad_input() -> None:
         epsilon_lower_bound(mixed, mixed, 0.0)
     with pytest.raises(ValueError, match="confidence must be"):
         epsilon_lower_bound(mixed, mixed, 1e-5, confidence=1.0)
+
+
+def gaussian_evidence(mean: float, K: int) -> Tensor:
+    """Of one number with noise of deviation 1, moved by `mean` where the example is in."""
+    return mean * (normal(K, seed=3) + mean) - mean**2 / 2
+
+
+@pytest.mark.parametrize("threshold", [0.5, 2.0])
+def test_the_epsilon_of_a_threshold_by_normal_tails(threshold: float) -> None:
+    found = epsilon_of_evidence(gaussian_evidence(1.0, 200_000), 1e-3, threshold)
+    true, false = (scipy.stats.norm.sf(threshold + 0.5 - mean) for mean in (1.0, 0.0))
+    assert found == pytest.approx(math.log((true - 1e-3) / false), abs=0.02)
+
+
+@pytest.mark.parametrize("delta", [0.1, 1e-2, 1e-3])
+def test_the_epsilon_of_the_best_threshold_is_the_gaussian_mechanisms(delta: float) -> None:
+    """Balle and Wang (2018), Theorem 8: δ(ε) in closed form."""
+
+    def excess(epsilon: float) -> float:
+        tails = [scipy.stats.norm.cdf(sign * 0.5 - epsilon) for sign in (1, -1)]
+        return float(tails[0] - math.exp(epsilon) * tails[1] - delta)
+
+    wanted = scipy.optimize.brentq(excess, 0, 20)
+    assert epsilon_of_evidence(gaussian_evidence(1.0, 200_000), delta) == pytest.approx(wanted, abs=0.05)
+
+
+def test_the_epsilon_of_a_clipped_watcher_is_the_tight_accountants() -> None:
+    """Of an example that is always longer than the norm, and so the worst case."""
+    x = torch.tensor([[100.0], [0.0]]).double()
+    _, evidence = membership_game(
+        x, torch.tensor([1.0, 0.0]).double(), torch.ones(40_000).bool(), num_steps=6, sample_rate=0.3,
+        max_norm=1e-3, noise_multiplier=1.5, learning_rate=0.1, generator=seeded(0),
+    )  # fmt: skip
+    tight = PRVAccountant()
+    tight.history = [(1.5, 0.3, 6)]
+    assert epsilon_of_evidence(evidence, 1e-2) == pytest.approx(tight.get_epsilon(1e-2), rel=0.03)
+
+
+def test_the_epsilon_of_evidence_at_the_edges() -> None:
+    assert epsilon_of_evidence(torch.tensor([0.5, -0.5]), 1e-4, threshold=2.0) == 0.0
+    assert epsilon_of_evidence(torch.tensor([-3.0]), 1e-4) == 0.0
+    assert epsilon_of_evidence(torch.tensor([1e4]), 1e-4) == math.inf
+    for wrong in (torch.zeros(0), torch.zeros(2, 2)):
+        with pytest.raises(ValueError, match="evidence must be"):
+            epsilon_of_evidence(wrong, 1e-4)
+    with pytest.raises(ValueError, match="delta must be"):
+        epsilon_of_evidence(torch.zeros(3), 1.0)

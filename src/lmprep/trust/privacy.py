@@ -67,8 +67,8 @@ def clip_and_noise(
         gradients: by parameter, (B, *shape), B the same for all and possibly 0. NaN spreads to the result.
         max_norm: C, the most that one example's gradient, all parameters together, may have as L2 norm.
         noise_multiplier: σ; the noise on the sum has standard deviation σC.
-        expected_batch_size: what the noisy sum is divided by: sample rate times size of the data set. The
-            size of the batch that was drawn depends on who is in it.
+        expected_batch_size: what the noisy sum is divided by: sample rate times size of the data set, which
+            thereby counts as public. The size of the batch that was drawn depends on who is in it.
         generator: of the noise.
 
     Returns:
@@ -110,7 +110,9 @@ def dp_sgd(
 ) -> None:
     """Train `model` in place with differential privacy; `epsilon` says how much. Ends in eval mode.
 
-    No loss is recorded: it would be computed from the examples, and is not paid for.
+    No loss is recorded: it would be computed from the examples, and is not paid for. N is taken to be public,
+    since it divides every step; where it is secret, pass a constant to `clip_and_noise` instead. torch's
+    generators are not cryptographically secure: whoever knows the state can subtract the noise.
 
     Args:
         model, loss, inputs, targets: as for `per_example_gradients`, with N examples.
@@ -197,7 +199,7 @@ def rdp_to_epsilon(rdp: Tensor, orders: Sequence[int], delta: float) -> float:
     Raises:
         ValueError: delta or an order is out of range, or the lengths differ.
 
-    Source: Balle et al. (2020), Theorem 21.
+    Source: Balle et al. (2020), Theorem 21 of the arXiv version, 1905.09982v2.
     """
     _check_orders(orders, rdp)
     _check_share(delta=delta)
@@ -315,6 +317,35 @@ def epsilon_lower_bound(called: Tensor, member: Tensor, delta: float, confidence
     ]
     true_positive, false_positive = rates[0].low, rates[1].high  # each fails with (1 − confidence) / 2
     return max(0.0, math.log(max(true_positive - delta, 1e-300) / false_positive))
+
+
+def epsilon_of_evidence(evidence: Tensor, delta: float, threshold: float | None = None) -> float:
+    """The ε that a threshold on the watcher's evidence would prove in endless plays.
+
+    What is seen in a play is exp(−evidence) times as likely without the example as with it. So plays with the
+    example give both rates, the false positive one also where it is far below 1 / K.
+
+    Args:
+        evidence: (K,), from `membership_game`, of games with the example.
+        delta: of the promise, TPR ≤ exp(ε) · FPR + δ.
+        threshold: above which the watcher says "in"; the best one if None.
+
+    Returns:
+        log((TPR − δ) / FPR), or 0 if that is negative: an estimate, no bound.
+
+    Raises:
+        ValueError: evidence is empty or not (K,), or delta is out of range.
+    """
+    if evidence.ndim != 1 or len(evidence) == 0:
+        raise ValueError(f"evidence must be (K,), with K at least 1, got {tuple(evidence.shape)}")
+    _check_share(delta=delta)
+    ranked = evidence.double().sort(descending=True).values
+    true_positive = torch.arange(1, len(ranked) + 1) / len(ranked)
+    false_positive = (-ranked).exp().cumsum(0) / len(ranked)
+    proven = ((true_positive - delta).clamp(min=0) / false_positive).log()  # saying "in" to the first k
+    if threshold is not None:
+        proven = proven[ranked > threshold][-1:]
+    return max([0.0, *proven.tolist()])
 
 
 def _check_positive(**numbers: float) -> None:

@@ -81,6 +81,11 @@ SHAPES: tuple[dict[str, tuple[int, ...]], ...] = (
     {"w": (2,), "b": (1,)},
     {"w": (3, 2), "b": (3,), "v": (2, 2, 2)},
 )
+LARGE: tuple[dict[str, tuple[int, ...]], ...] = (  # 20,000 entries each: enough to measure noise
+    {"b": (20_000,)},
+    {"w": (200, 100), "b": (20_000,)},
+    {"w": (200, 100), "b": (20_000,), "v": (20, 20, 50)},
+)
 NAN_HIDDEN = "`nan_to_num`, or a row left out because it is not finite"
 
 
@@ -214,10 +219,10 @@ def each_example_by_itself(candidate: Candidate, rng: Rng) -> None:
 
 def expected_size(candidate: Candidate, rng: Rng) -> None:
     """What divides is the expected batch size, not the number of examples that were drawn."""
-    for B, size in ((1, 2.0), (3, 2.0), (2, 7.5)):
+    for B, size in ((1, 2.0), (3, 2.0), (2, 7.5), (1, 0.5), (0, 0.5)):
         gradients = with_norms(drawn(rng, SHAPES[2], B, torch.float64), [2.0] * B)
         noiseless(candidate, gradients, 1.0, size, "dividing by the size of the batch, which depends on "
-                  "who is in it")  # fmt: skip
+                  "who is in it, or never by less than 1")  # fmt: skip
 
 
 def zero_gradients(candidate: Candidate, rng: Rng) -> None:
@@ -230,23 +235,32 @@ def zero_gradients(candidate: Candidate, rng: Rng) -> None:
 
 
 def noise_scale(candidate: Candidate, rng: Rng) -> None:
-    """The noise has standard deviation σC / expected_batch_size, however many examples there are."""
-    for B, C, sigma, size in ((1, 0.5, 3.0, 4.0), (8, 2.0, 1.5, 3.0)):
-        gradients = drawn(rng, {"w": (200, 100), "b": (2,)}, B, torch.float32)
-        call, noise = noise_of(candidate, gradients, C, sigma, size, rng)
-        cause = (
-            "noise on every example (√B times too much), noise that is divided twice or not at all, σ "
-            "without C, or σC used as a variance"
-        )
-        standard(call, "w", noise["w"], cause)
+    """The noise has standard deviation σC / expected_batch_size everywhere, whatever the gradients."""
+    cause = (
+        "noise on every example (√B times too much), noise that is divided twice or not at all, σ "
+        "without C, σC used as a variance, or noise that depends on the gradients or their shapes"
+    )
+    for shapes in LARGE:
+        for norms, C, sigma, size in (
+            ([1e-3], 0.5, 3.0, 4.0),
+            ([0.1, 30.0], 2.0, 0.4, 0.5),
+            ([5.0] * 8, 2.0, 1.5, 3.0),
+        ):
+            gradients = with_norms(drawn(rng, shapes, len(norms), torch.float32), norms)
+            call, noise = noise_of(candidate, gradients, C, sigma, size, rng)
+            for name in shapes:
+                standard(call, name, noise[name], cause)
 
 
 def empty_batch(candidate: Candidate, rng: Rng) -> None:
     """An empty batch gives the noise alone."""
     gradients = {"w": torch.zeros(0, 3), "b": torch.zeros(0, 2, 2)}
     noiseless(candidate, gradients, 1.0, 2.0, "a mean or a maximum over no example")
-    call, noise = noise_of(candidate, {"w": torch.zeros(0, 200, 100)}, 0.5, 2.0, 4.0, rng)
-    standard(call, "w", noise["w"], "no noise where nobody was drawn, which tells the world that nobody was")
+    for shapes in LARGE:
+        call, noise = noise_of(candidate, drawn(rng, shapes, 0, torch.float32), 0.5, 2.0, 4.0, rng)
+        for name in shapes:
+            standard(call, name, noise[name],
+                     "no noise where nobody was drawn, which tells the world that nobody was")  # fmt: skip
 
 
 def independent_noise(candidate: Candidate, rng: Rng) -> None:
@@ -335,6 +349,7 @@ def variant(
     std: Callable[[float, float, float, int], float] = lambda sigma, C, size, B: sigma * C / size,
     size_used: Callable[[float, int], float] = lambda size, B: size,
     draw: Callable[..., Tensor] = lambda like, g: torch.randn(like.shape, generator=g, dtype=like.dtype),
+    share: Callable[[Tensor, Tensor, float, int], float] = lambda total, n, C, L: 1.0,
 ) -> Candidate:
     """An answer right in everything but what is given here."""
 
@@ -345,12 +360,14 @@ def variant(
         expected_batch_size: float,
         generator: torch.Generator,
     ) -> Gradients:
-        f = factors(norms(gradients), max_norm)
+        n = norms(gradients)
+        f = factors(n, max_norm)
         B = len(f)
         found = {}
         for name, g in gradients.items():
             total = (f.view(-1, *[1] * (g.ndim - 1)) * g).sum(0)
             noise = std(noise_multiplier, max_norm, expected_batch_size, B) * draw(total, generator)
+            noise *= share(total, n, max_norm, len(gradients))
             found[name] = total / size_used(expected_batch_size, B) + noise
         return found
 
@@ -537,11 +554,24 @@ TASK = Task(
         "noise without C": variant(std=lambda s, C, size, B: s / size),
         "noise of variance σC": variant(std=lambda s, C, size, B: math.sqrt(s * C) / size),
         "noise of twice σC": variant(std=lambda s, C, size, B: 2 * s * C / size),
+        "noise of the longest clipped gradient": variant(
+            share=lambda total, n, C, L: float(n.amax().clamp(max=C)) / C if len(n) else 1.0
+        ),
+        "no noise if nobody was clipped": variant(
+            share=lambda total, n, C, L: float((n > C).any()) if len(n) else 1.0
+        ),
+        "a tenth of the noise on vectors": variant(
+            share=lambda total, n, C, L: 0.1 if total.ndim == 1 else 1.0
+        ),
+        "less noise for three parameters": variant(share=lambda total, n, C, L: 0.3 if L >= 3 else 1.0),
         "no noise": variant(std=lambda s, C, size, B: 0.0),
         "divides by the drawn batch size": variant(
             size_used=lambda size, B: max(B, 1), std=lambda s, C, size, B: s * C / max(B, 1)
         ),
         "divides the sum by the drawn batch size": variant(size_used=lambda size, B: max(B, 1)),
+        "never divides by less than 1": variant(
+            size_used=lambda size, B: max(size, 1.0), std=lambda s, C, size, B: s * C / max(size, 1.0)
+        ),
         "does not divide": variant(size_used=lambda size, B: 1.0),
         "publishes nothing for an empty batch": nothing_for_nobody,
         "noise from the global generator": variant(draw=global_noise),
