@@ -34,7 +34,7 @@
 # it tells real pairs from pairs with a random context, and such a classifier's score is a log ratio of probabilities. Drawing negatives by
 # frequency to the power ¾, as word2vec does, adds an offset for each context; differences between two words stay as they were.
 #
-# A sentence vector is a second step. A mean counts tokens, and a few dozen words make up much of any text. Training shortens their vectors,
+# A sentence vector is a second step. A mean counts tokens, and a few dozen words make up much of any text. Training can shorten their vectors,
 # which helps; weights $a/(a + p(w))$ do the rest. Removing the first singular direction does something else: it takes off what
 # nearly every sentence has in common, so that unrelated sentences have cosines around zero. All this ignores word order and gives *bank* one vector;
 # encoders that read the sentence do neither.
@@ -176,7 +176,7 @@ claim("too_narrow", "two dimensions: RMS of w·c − (PMI − log k) over the sp
 
 # %% [markdown]
 # Three things follow. The number of negatives only shifts. The power ¾ lifts common contexts and lowers rare ones, each by the same
-# amount for all words; how one word differs from another, $(w - w') \cdot c = \log \frac{p(c \mid w)}{p(c \mid w')}$, it leaves alone. And it takes
+# amount for all words (for a cell, $-\log \frac{q(c)}{p(c)}$); how one word differs from another, $(w - w') \cdot c = \log \frac{p(c \mid w)}{p(c \mid w')}$, it leaves alone. And it takes
 # room: twelve words never need more than twelve dimensions, but two are too few. Then errors are cheapest where $a = p(w, c)$ or $b = k\,p(w)\,q(c)$ is
 # small: at its optimum a cell's loss has the curvature $ab/(a+b)$. Real tables are large and full of cells that want $-\infty$, so real vectors
 # compress PMI rather than equal it.
@@ -249,12 +249,13 @@ same = (chapter[:, None] == chapter).fill_diagonal_(False)  # (N, N)
 
 def judge(vectors: Tensor, weights: Tensor | None = None, remove: bool = False) -> list[float]:
     """The shares of mixes that go with the content, and how all sentences compare."""
-    texts = (sentences, mixes, fillers, contents)
-    whole, *rest = (emb.sentence_vectors(t, vectors, weights) for t in texts)
+    whole, *rest = (emb.sentence_vectors(texts, vectors, weights)
+                    for texts in (sentences, mixes, fillers, contents))  # fmt: skip
     u = emb.common_direction(whole) if remove else torch.zeros(50).double()
     whole, mix, filler, content = (s - (s @ u)[:, None] * u for s in (whole, *rest))
     wins = F.cosine_similarity(mix, content) > F.cosine_similarity(mix, filler)
-    cosines = F.normalize(whole) @ F.normalize(whole).T  # (N, N)
+    units = F.normalize(whole).float()
+    cosines = units @ units.T  # (N, N)
     apart = cosines[chapter[:, None] != chapter]
     stand_out = (cosines[same].mean() - apart.mean()) / apart.std()
     nearest = same.gather(1, cosines.fill_diagonal_(-1).argmax(dim=1, keepdim=True))
@@ -271,9 +272,7 @@ arms = {
     "SIF weights": judge(trained, sif),
     "SIF weights, u removed": judge(trained, sif, remove=True),
 }
-print(
-    f"common tokens: {frequency[:50].sum():.0%}   mixes  ≥ 70 %   cosine  one chapter  nearest"
-)
+print(f"{'mixes':>27}  ≥ 70 %   cosine  one chapter  nearest")
 for name, (won, cosine, stand_out, nearest, *_, crowded) in arms.items():
     print(f"{name:<22}{won:6.1%}{crowded:8.1%}{cosine:9.2f}{stand_out:13.2f}{nearest:9.1%}")
 
@@ -289,26 +288,26 @@ plt.show()
 
 # %%
 blank, unit, mean, removed, weighted, _ = (numbers[-1] for numbers in arms.values())
-claim("mean_counts_tokens", "untrained vectors, plain mean, at least 70 % common words in a mix: "
-      "share that goes with the content", blank, at_most=0.3)  # fmt: skip
-claim("length_helps", "plain mean, at least 70 % common words in a mix: share that goes with the "
-      "content, as trained minus at unit length", mean - unit, at_least=0.2)  # fmt: skip
-claim("weights_decide", "at least 70 % common words in a mix: share that goes with the content, "
-      "SIF weights minus plain mean", weighted - mean, at_least=0.15)  # fmt: skip
-claim("removal_does_not", "at least 70 % common words in a mix: gain by removing the shared "
-      "direction over the gain by SIF weights",
+claim("mean_counts_tokens", "mixed sentences, at least 70 % common words, plain mean of untrained "
+      "vectors: share that goes with the content", blank, at_most=0.3)  # fmt: skip
+claim("length_helps", "mixed sentences, at least 70 % common words, plain mean: share that goes with "
+      "the content, vectors as trained minus at unit length", mean - unit, at_least=0.2)  # fmt: skip
+claim("weights_decide", "mixed sentences, at least 70 % common words: share that goes with the "
+      "content, SIF weights minus plain mean", weighted - mean, at_least=0.15)  # fmt: skip
+claim("removal_does_not", "mixed sentences, at least 70 % common words: what removing the shared "
+      "direction gains over what SIF weights gain",
       (removed - mean) / (weighted - mean), at_most=0.6)  # fmt: skip
-claim("chapters_part", "cosines in one chapter above those in two, in standard deviations: gain "
-      "by removing the shared direction, plain mean",
+claim("chapters_part", "sentence cosines, one chapter above two, in standard deviations: gain by "
+      "removing the shared direction, plain mean",
       arms["mean, u removed"][2] - arms["mean"][2], at_least=0.15)  # fmt: skip
 
 # %% [markdown]
-# Untrained vectors show what a mean is: a vote by tokens. Training gives common words less say, for the most part through their length: bring all
-# vectors to unit length before averaging, and much of it is gone. As trained, even the plain mean goes with the content of most mixes, but
+# Untrained vectors show what a mean is: a vote by tokens. Training gives common words less say, and where they crowd a mix, nearly all of that lies in
+# lengths: bring the vectors to unit length before averaging, and it is gone. As trained, even the plain mean goes with the content of most mixes, but
 # less and less reliably the more common words there are. SIF's weights mend nearly all of that. Removing $u$ mends little: fillers
 # differ from sentence to sentence, and what differs is not shared. What $u$ carries is what *all* sentences have. With it, sentences from unrelated chapters look alike;
 # without it their cosines center on zero, and sentences of one chapter stand out more, with weights or without. The last column,
-# how often the *nearest* sentence is from the same chapter, hardly moves: for search, nothing here clearly beats the plain mean. One manual, tested on
+# how often the *nearest* sentence is from the same chapter, hardly moves once vectors are trained: for search, nothing here clearly beats the plain mean. One manual, tested on
 # its own chapters, supports no larger claim; {cite:t}`arora2017simple` report gains of 10 to 30 % on sentence similarity.
 
 # %% [markdown] tags=["errors"]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def cooccurrence(texts: Sequence[Sequence[SupportsIndex] | Tensor], vocab_size: int, window: int) -> Tensor:
-    """How often word c stands at most `window` places from word w in the same text: (V, V), float64.
+    """How often word c is within `window` places of word w in a text: (V, V), float64.
 
     Every pair is counted from both sides, so the matrix is symmetric; a word is no neighbor of its own place.
 
@@ -37,7 +37,7 @@ def cooccurrence(texts: Sequence[Sequence[SupportsIndex] | Tensor], vocab_size: 
 
 
 def ppmi(counts: Tensor, *, shift: float = 1.0, power: float = 1.0) -> Tensor:
-    """Positive pointwise mutual information max(0, log p(w, c) / (p(w) q(c)) − log k), in nats: (V, C).
+    """Positive PMI, max(0, log p(w, c) / (p(w) q(c)) − log k), in nats: (V, C).
 
     Pairs that were never counted get 0, and so does a word or a context that never occurs.
 
@@ -51,18 +51,21 @@ def ppmi(counts: Tensor, *, shift: float = 1.0, power: float = 1.0) -> Tensor:
 
     Source: Levy and Goldberg (2014); `power`, context distribution smoothing, is Levy et al.'s (2015).
     """
-    _check_counts("counts", counts)
+    if counts.ndim != 2:
+        raise ValueError(f"counts must have shape (V, C), got {tuple(counts.shape)}")
+    if not (counts >= 0).all() or counts.isinf().any():
+        raise ValueError("counts must be finite and not negative")
     if not shift >= 1:
         raise ValueError(f"shift is k, the number of negatives: at least 1, got {shift}")
-    joint = counts.double() / counts.double().sum().clamp_min(torch.finfo(torch.float64).tiny)  # (V, C)
-    words, contexts = joint.sum(dim=1, keepdim=True), joint.sum(dim=0) ** power
-    contexts = contexts / contexts.sum().clamp_min(torch.finfo(torch.float64).tiny)
-    ratio = joint / (words * contexts)  # 0/0 where a word or a context never occurs
-    return ratio.nan_to_num(nan=0.0).log().sub(math.log(shift)).clamp_min(0.0)
+    counts = counts.double()
+    words, contexts = counts.sum(dim=1, keepdim=True), counts.sum(dim=0) ** power
+    chance = words * contexts / contexts.sum()  # (V, C): what p(w) q(c) would give
+    over_chance = (counts / chance).nan_to_num(nan=0.0)  # 0/0: a word or context never occurs
+    return over_chance.log().sub(math.log(shift)).clamp_min(0.0)
 
 
 def svd_vectors(matrix: Tensor, width: int) -> Tensor:
-    """Word vectors (V, d): left singular vectors times the roots of the d largest singular values.
+    """Word vectors (V, d): left singular vectors times roots of the d largest singular values.
 
     Columns have an arbitrary sign; dot products between words do not depend on it.
 
@@ -82,7 +85,7 @@ def svd_vectors(matrix: Tensor, width: int) -> Tensor:
 
 
 def sgns_expected_loss(words: Tensor, contexts: Tensor, joint: Tensor, k: float, noise: Tensor) -> Tensor:
-    """The loss that skip-gram with negative sampling minimizes, averaged over all its draws: a scalar.
+    """The loss of skip-gram with negative sampling, averaged over all its draws: a scalar.
 
     One draw is a pair (w, c) from `joint`, with loss −log σ(w·c), and k contexts n from `noise`, each with
     −log σ(−w·n).
@@ -121,7 +124,7 @@ def sgns_optimum(
     *,
     max_iterations: int = 150,
 ) -> Tensor:
-    """Dot products (V, C), in float64, of the word and context vectors that minimize the expected loss.
+    """Dot products (V, C), float64, of the vectors that minimize the expected loss.
 
     Every cell of `joint` must be positive: a pair that is never drawn wants minus infinity.
 
@@ -201,7 +204,7 @@ def sentence_vectors(
 
 
 def common_direction(sentences: Tensor) -> Tensor:
-    """The unit vector u on which sentence vectors have the largest sum of squares: (d,).
+    """The unit vector (d,) on which sentence vectors have the largest sum of squares.
 
     The first right singular vector, of vectors that are not centered. Remove it with x − (x·u) u, from new
     sentences too.
@@ -222,7 +225,7 @@ def common_direction(sentences: Tensor) -> Tensor:
 def mix_texts(
     texts: Sequence[Sequence[int]], groups: Sequence[int], num_common: int, generator: torch.Generator
 ) -> tuple[list[Sequence[int]], list[Sequence[int]], list[list[int]]]:
-    """Texts with the common words of one text and all other words of another, from another group.
+    """The common words of one text and all others of a text from another group, put together.
 
     Each text gives its common words to at most one mix, and its other words to at most one.
 
@@ -260,10 +263,3 @@ def _flat(texts: Sequence[Sequence[SupportsIndex] | Tensor], vocab_size: int) ->
         raise ValueError(f"ids must be from 0 to {vocab_size - 1}, got {int(ids.min())} to {int(ids.max())}")
     lengths = torch.tensor([len(row) for row in rows], dtype=torch.long)
     return ids, torch.arange(len(rows)).repeat_interleave(lengths)
-
-
-def _check_counts(name: str, counts: Tensor) -> None:
-    if counts.ndim != 2:
-        raise ValueError(f"{name} must have shape (V, C), got {tuple(counts.shape)}")
-    if not (counts >= 0).all() or counts.isinf().any():
-        raise ValueError(f"{name} must be finite and not negative")
