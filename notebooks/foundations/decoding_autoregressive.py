@@ -90,7 +90,6 @@ from lmprep.notebook import generator, rng, setup, show
 from lmprep.practice import check
 
 setup()
-from transformers.generation.logits_process import TopKLogitsWarper, TopPLogitsWarper
 
 # %% [markdown]
 # ## Guess the decoder: one prompt, one model, six continuations
@@ -234,13 +233,16 @@ claim("wider_is_shorter", "100 models: mean length found by greedy minus that of
 # And here the better search returns the *shorter* string: the empty one pays for a single token, its stop. {cite:t}`stahlberg2019nmt`
 # searched a translation model exactly, and for more than half of the sentences the best translation was the empty one.
 #
-# The filters, on a larger vocabulary:
+# What top-p keeps is the *smallest* set of tokens that reaches $p$. So, of all $2^{10}$ sets of ten tokens:
 
 # %%
-logits = 3 * torch.randn(64, 1000, generator=generator(13))
-ours, theirs = top_p(top_k(logits, 40), 0.9), TopKLogitsWarper(40)(None, logits)
-theirs = TopPLogitsWarper(0.9)(None, theirs)
-agrees("filters", "transformers' TopKLogitsWarper, TopPLogitsWarper", ours, theirs, atol=0)
+logits = 2 * torch.randn(64, 10, generator=generator(13)).double()
+sets = torch.cartesian_prod(*[torch.tensor([False, True])] * 10)  # (1024, 10)
+mass = logits.softmax(1) @ sets.double().T  # (64, 1024)
+# The fewest tokens of enough mass, and among equally few the likeliest.
+smallest = sets[(sets.sum(1) - mass).masked_fill(mass < p, torch.inf).argmin(1)]
+agrees("top_p", "the smallest of all sets that reach p", top_p(logits, p),
+       logits.masked_fill(~smallest, -torch.inf), atol=0)  # fmt: skip
 show(top_p)
 
 # %% [markdown]
