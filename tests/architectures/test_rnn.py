@@ -18,6 +18,7 @@ from lmprep.architectures.rnn import (
     LSTMConfig,
     LSTMLanguageModel,
     RNNCell,
+    jacobian_norms,
     last_valid,
     linear_scan,
     set_gate_bias,
@@ -373,6 +374,44 @@ def test_step_jacobian_of_the_lstms_cell_is_its_forget_gate() -> None:
 def test_cells_refuse_bad_sizes(call: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+# --- jacobians -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "layer"), KINDS)
+def test_jacobian_norms_are_torchs_by_autograd(kind: Any, layer: Any) -> None:
+    """Of torch's layer, run in two parts: by the state between them."""
+    cell, theirs = cell_and_layer(kind, layer)
+    x = random(6, D)
+    ours = jacobian_norms(cell, x)
+    assert ours.shape == (6,)
+    assert not ours.requires_grad
+    zeros = torch.zeros(1, 1, H, dtype=torch.float64)
+    start: Any = (zeros, zeros) if kind is LSTMCell else zeros
+
+    def last(flat: Tensor, rest: Tensor) -> Tensor:
+        state: Any = flat.chunk(2, dim=-1) if kind is LSTMCell else flat
+        return torch.cat(parts(theirs(rest[None], state)[1]), dim=-1)[0, 0]
+
+    for lag in (1, 3, 6):
+        before = start if lag == 6 else theirs(x[None, :-lag], start)[1]
+        flat = torch.cat(parts(before), dim=-1).detach()
+        jacobian = torch.autograd.functional.jacobian(lambda s, lag=lag: last(s, x[-lag:]), flat)[:, 0, 0]
+        norm = torch.linalg.matrix_norm(jacobian, ord=2)
+        torch.testing.assert_close(ours[lag - 1], norm, rtol=1e-9, atol=0)
+
+
+def test_a_gru_that_keeps_all_has_norm_one() -> None:
+    cell = GRUCell(D, H, generator()).double()
+    set_gate_bias(cell, "update", 60.0)
+    torch.testing.assert_close(jacobian_norms(cell, random(9, D)), torch.ones(9, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("shape", [(0, D), (D,), (1, 4, D)])
+def test_jacobian_norms_refuse(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"shape \(T, D\) with at least one step"):
+        jacobian_norms(GRUCell(D, H, generator()), torch.zeros(shape))
 
 
 # --- gate biases -----------------------------------------------------------------------------------------

@@ -259,6 +259,47 @@ def unroll(
     return torch.stack(states, dim=1), carried
 
 
+def jacobian_norms(cell: RNNCell | GRUCell | LSTMCell, x: Tensor) -> Tensor:
+    """How much of the state ℓ steps before reaches the last one: ‖∂s_T/∂s_{T−ℓ}‖ for ℓ = 1 … T, spectral.
+
+    Here s is all that the cell carries, h or (h, c). It starts at zero.
+
+    Args:
+        cell: with parameters of x's dtype.
+        x: one sequence, (T, D).
+
+    Returns:
+        (T,). The last is the Jacobian by the state before the first step.
+
+    Raises:
+        ValueError: x is not of shape (T, D) with T ≥ 1.
+
+    Source: Pascanu et al. (2013).
+    """
+    if x.ndim != 2 or len(x) == 0:
+        raise ValueError(f"x must have shape (T, D) with at least one step, got {tuple(x.shape)}")
+    has_cell = isinstance(cell, LSTMCell)
+    width = cell.hidden_size * (2 if has_cell else 1)  # S
+
+    def step(x: Tensor, s: Tensor) -> Tensor:  # (B, D), (B, S) -> (B, S)
+        state = cell(x, s.chunk(2, dim=1) if has_cell else s)
+        return torch.cat(state, dim=1) if has_cell else state
+
+    states = [x.new_zeros(1, width)]
+    with torch.no_grad():
+        for t in range(len(x) - 1):
+            states.append(step(x[t : t + 1], states[-1]))
+    before = torch.cat(states).requires_grad_()  # (T, S)
+    with torch.enable_grad():
+        after = step(x, before)  # all steps side by side, as a batch: none depends on another's row
+        rows = [torch.autograd.grad(column.sum(), before, retain_graph=True)[0] for column in after.unbind(1)]
+    product, norms = torch.eye(width, dtype=x.dtype, device=x.device), []
+    for jacobian in torch.stack(rows, dim=1).flip(0):  # (S, S) each, the last step's first
+        product = product @ jacobian
+        norms.append(torch.linalg.matrix_norm(product, ord=2))
+    return torch.stack(norms)
+
+
 # Which block of H rows, in torch's weights and biases, is a gate's. The missing block is the candidate's.
 _GATES: dict[tuple[type[nn.Module], ...], dict[str, int]] = {
     (nn.LSTM, nn.LSTMCell, LSTMCell): {"input": 0, "forget": 1, "output": 3},
