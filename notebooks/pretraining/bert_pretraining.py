@@ -26,8 +26,8 @@
 # BERT is a bidirectional encoder trained on unlabeled text. Fifteen percent of the tokens are chosen; of those, eighty
 # percent become the mask token, ten percent a random token, ten percent stay, and the loss asks for the original at
 # chosen positions only. A second task, next-sentence prediction, was dropped later. Then you fine-tune. What it buys is
-# labels: it learns which words keep company, and a few labels name the groups. Shuffle words between texts, and the
-# gain is gone.
+# labels: words that keep company get similar states, so a few labels cover many words. Shuffle words between texts, and
+# that gain is gone.
 #
 # :::{dropdown} The two-minute answer
 # *Masked language modeling.* Of ids of shape $(B, T)$ some are chosen and replaced. The encoder reads the result in both
@@ -39,8 +39,8 @@
 # asked for anything. The kept ones make the encoder represent a token that it sees; the random ones make it doubt the
 # token where it does not fit.
 #
-# *Next-sentence prediction (NSP).* Two segments; half of the time the second follows, else it comes from another document. A
-# difference in topic gives most of that away, so RoBERTa dropped the task and ALBERT asks for the order instead.
+# *Next-sentence prediction (NSP).* Two segments; half of the time the second follows, else it comes from another document,
+# mostly on another topic. RoBERTa did as well or slightly better without the task; ALBERT, suspecting the topic, asks for the order instead.
 #
 # *Scale.* BERT-base has 12 layers of width 768. It read 3.3 billion words about forty times, in a million steps of 256 sequences of
 # up to 512 tokens. Only 15 % of the positions carry a loss, against all of them in a causal model; in exchange each chosen token
@@ -109,26 +109,27 @@ display(HTML(f'<table class="table dataframe">{table}</table>'))
 # Read as a specification:
 #
 # 1. Special tokens are never chosen. Every other one is, with probability 15 %, independently.
-# 2. A chosen token becomes `[MASK]` in 80 % of the cases, any id of the vocabulary in 10 %, and stays in 10 %.
+# 2. A chosen token becomes `[MASK]` in 80 % of the cases, any id of the vocabulary in 10 %, and stays in 10 %: of all
+#    tokens 12 %, 1.5 % and 1.5 %.
 # 3. The label is the old id where a token was chosen, −100 elsewhere. A token that was chosen and stayed has a label too: the
 #    encoder cannot tell it from one that nobody asked about.
 # 4. The draws are fresh each time a text comes by (*dynamic* masking). BERT wrote ten masked copies in advance.
 #
-# BERT's own script chose a fixed number, 15 % of each sequence. Today's collator tosses a coin for each token, and so
-# does this one, in the same order: from the same seed, both make the same batch.
+# BERT's own script chose a fixed number, 15 % of each sequence. Today's collator tosses a coin for each token. So does
+# this one, and it draws in the same order: from generators in the same state, both make the same batch.
 
 # %%
 show(mlm_mask)
 
 # %%
 collator = DataCollatorForLanguageModeling(tokenizer, seed=seed(2))
-theirs = collator([tokenizer(s, return_special_tokens_mask=True) for s in sentences * 50])
-ours = mlm_mask(ids.repeat(50, 1), special.repeat(50, 1), **words, generator=generator(2))
+theirs = collator([tokenizer(s, return_special_tokens_mask=True) for s in sentences] * 500)
+ours = mlm_mask(ids.repeat(500, 1), special.repeat(500, 1), **words, generator=generator(2))
 agrees("collator", "transformers.DataCollatorForLanguageModeling, generators in the same state",
        torch.stack(ours), torch.stack([theirs["input_ids"], theirs["labels"]]), atol=0)  # fmt: skip
 
 many = torch.randint(999, len(tokenizer), (2000, 125), generator=generator(3))
-x, y = mlm_mask(many, many < 0, **words, generator=generator(4))
+x, y = mlm_mask(many, torch.zeros_like(many).bool(), **words, generator=generator(4))
 kept = (x == y)[y != IGNORED].double().mean()
 claim("a_tenth_is_kept", "250,000 tokens: chosen ones that stay as they are, share",
       kept, at_least=0.09, at_most=0.11)  # fmt: skip
@@ -151,7 +152,7 @@ def bert(V: int, token_std: float = 0.02) -> MaskedLM:
 
 
 def train(model: MaskedLM, batch, loss, num_steps: int, rate: float) -> float:
-    """The rate climbs for 20 steps and falls to zero. Returns the last ten losses' mean."""
+    """The rate climbs for at most 20 steps and falls to zero. Returns the last ten losses' mean."""
     adam = torch.optim.Adam(model.parameters(), lr=rate, fused=True)
     run = fit(model, batch, loss, optimizer=adam, num_steps=num_steps,
               schedule=lambda step: min((step + 1) / 20, 1 - step / num_steps))  # fmt: skip
@@ -174,29 +175,28 @@ def pretrain(model, language: Tensor, size: int, num_steps: int, shuffle=False, 
 # ## Four labels after pre-training beat sixteen without
 #
 # What does it buy? Take a language where the truth is known: four topics with 100 words each, 40 words common to all, texts
-# of eight words, and the topic as label. With 16 labeled texts, most topical words of a new text never had a
-# label. Four ways to learn from the same labels:
+# of eight words, and the topic as label. Sixteen labeled texts hold about 24 topical words of each topic, so at most a
+# quarter of its vocabulary ever had a label. Four ways to learn from the same labels:
 #
 # - *pre-trained* on unlabeled texts, then fine-tuned;
 # - *pre-trained, shuffled*: the same steps, but the words of each batch are dealt anew over its texts. Every word is as
 #   frequent as before; which words meet means nothing;
-# - *from scratch*: twice the fine-tuning steps, and the better of two learning rates, picked on the test texts;
-# - *naive Bayes* on word counts. Its assumption, words drawn independently given the topic, is exactly how these texts
-#   were made, and its smoothing is picked on the test texts. What it cannot get from these labels, training will not.
+# - *from scratch*. This and the shuffled start get twice the fine-tuning steps and the better of two learning rates, picked on
+#   the test texts;
+# - *naive Bayes* on word counts, its smoothing picked on the test texts. Its assumption, words drawn independently given the topic,
+#   is exactly how these texts were made, so with few labels it is hard to beat.
 
 # %%
 # Try: num_steps = 40. Half learned, the topics help less, and four labels no longer beat
-# sixteen. Or topical = 0.4: words of a topic meet too rarely to be found, and the thesis breaks.
+# sixteen. Or topical = 0.4: a topic's words meet too rarely to be found so soon, and the thesis breaks.
 topical = 0.75  # share of a text that is its topic's own words
-num_steps, batch_size, tuning_steps, label_counts = 120, 128, 20, (4, 16, 64, 256)
+num_steps, batch_size, tuning_steps, label_counts = 100, 128, 15, (4, 16, 128)
 
 language = synthetic.topic_language(4, 100, 40, topical=topical, first_id=2)  # (K, V)
 pretrained, shuffled, scratch = (bert(language.size(1)) for _ in range(3))
 on_texts = pretrain(pretrained, language, batch_size, num_steps)
 on_shuffled = pretrain(shuffled, language, batch_size, num_steps, shuffle=True)
-print(
-    f"masked-word loss at the end: {on_texts:.2f} on texts, {on_shuffled:.2f} on shuffled ones"
-)
+print(f"masked-word loss: {on_texts:.2f} on texts, {on_shuffled:.2f} on shuffled ones")
 
 
 # %%
@@ -208,7 +208,7 @@ def labeled(count: int, k: int) -> tuple[Tensor, Tensor]:
 
 def tuned(start: MaskedLM, texts: Tensor, topics: Tensor, num_steps: int, rate: float):
     model = copy.deepcopy(start)
-    rows = torch.randint(len(texts), (num_steps, 32), generator=generator(7))
+    rows = torch.randint(len(texts), (num_steps, 24), generator=generator(7))
     train(model, lambda step: (texts[rows[step]], topics[rows[step]]),
           lambda model, b: cross_entropy(model.classify(b[0]), b[1]), num_steps, rate)  # fmt: skip
     return model
@@ -219,45 +219,51 @@ def accuracy(scores: Tensor) -> float:
 
 
 test_texts, test_topics = labeled(600, 20)
-curves = {"pre-trained": {}, "pre-trained, shuffled": {}, "from scratch": {}, "naive Bayes": {}}
+controls = {"pre-trained, shuffled": shuffled, "from scratch": scratch}
+curves = {name: {} for name in ("pre-trained", *controls, "naive Bayes")}
+classifiers = {}
 for count in label_counts:
     data = labeled(count, 21)
-    models = [tuned(start, *data, tuning_steps, 1e-2) for start in (pretrained, shuffled)]
-    models += [tuned(scratch, *data, 2 * tuning_steps, rate) for rate in (3e-3, 1e-2)]
-    *found, slow, fast = [accuracy(model.classify(test_texts)) for model in models]
+    classifiers[count] = tuned(pretrained, *data, tuning_steps, 1e-2)
+    curves["pre-trained"][count] = accuracy(classifiers[count].classify(test_texts))
+    for name, start in controls.items():
+        tries = [tuned(start, *data, 2 * tuning_steps, rate) for rate in (3e-3, 1e-2)]
+        curves[name][count] = max(accuracy(model.classify(test_texts)) for model in tries)
     counted = [synthetic.estimated_language(*data, language.shape, a) for a in (0.1, 0.3, 1)]
-    bayes = max(accuracy(synthetic.topic_posterior(test_texts, guess)) for guess in counted)
-    for curve, value in zip(curves.values(), (*found, max(slow, fast), bayes), strict=True):
-        curve[count] = value
+    scores = [synthetic.topic_posterior(test_texts, guess) for guess in counted]
+    curves["naive Bayes"][count] = max(map(accuracy, scores))
 best = accuracy(synthetic.topic_posterior(test_texts, language.to(device)))
 print(f"knowing the language itself: {best:.1%} right")
 
-# %% mystnb={"image": {"alt": "Accuracy against the number of labeled texts, from 4 to 256 on a logarithmic axis. After pre-training the curve starts at almost 1 with four labels and stays there. From scratch and naive Bayes start low and get there at 256. After pre-training on shuffled texts the curve is no higher than from scratch."}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Accuracy against the number of labeled texts, from 4 to 128 on a logarithmic axis. After pre-training the curve starts at almost 1 with four labels and stays there. From scratch and naive Bayes start low and nearly get there at 128. After pre-training on shuffled texts the curve is no higher than from scratch."}} tags=["hide-input"]
 _, ax = plt.subplots(figsize=(7.2, 3.8))
 for (name, curve), style in zip(curves.items(), ("o-", "s--", "^-", "d:"), strict=True):
     ax.plot(label_counts, list(curve.values()), style, label=name)
 ax.set(title="Unlabeled text replaces labels, if words meet as they do in texts", xscale="log")
-ax.set(xlabel="labeled texts", ylabel="accuracy", ylim=(0.2, 1.08), xlim=(3.5, 900))
+ax.set(xlabel="labeled texts", ylabel="accuracy", ylim=(0.2, 1.08), xlim=(3.5, 400))
 ax.set_xticks(label_counts, label_counts)
 label_lines(ax)
 plt.show()
 
 # %%
 real, control, from_scratch, bayes = curves.values()
-claim("co_occurrence_teaches", "16 labels: accuracy after masked-word training minus the better of no "
-      "pre-training and the same training on texts with their words shuffled between them",
-      real[16] - max(control[16], from_scratch[16]), at_least=0.17, thesis=True)  # fmt: skip
+claim("co_occurrence_teaches", "16 labels: accuracy after masked-word training minus the best of no "
+      "pre-training, the same training on texts with their words shuffled, and naive Bayes",
+      real[16] - max(control[16], from_scratch[16], bayes[16]), at_least=0.13, thesis=True)  # fmt: skip
+claim("shuffled_is_no_start", "accuracy, 16 labels: after training on shuffled texts minus from scratch",
+      control[16] - from_scratch[16], at_most=0.1)  # fmt: skip
 claim("fair_gap", "accuracy: pre-trained with 4 labels minus from scratch or naive Bayes with 16, the better",
       real[4] - max(from_scratch[16], bayes[16]), at_least=0.12)  # fmt: skip
-claim("labels_catch_up", "accuracy, 256 labels: pre-trained minus the better of from scratch and naive Bayes",
-      real[256] - max(from_scratch[256], bayes[256]), at_most=0.03)  # fmt: skip
+claim("labels_catch_up", "accuracy, 128 labels: pre-trained minus the better of from scratch and naive Bayes",
+      real[128] - max(from_scratch[128], bayes[128]), at_most=0.05)  # fmt: skip
 
 # %% [markdown]
-# Twice the steps and a tuned rate do not close the gap, and naive Bayes shows why: so few labels do not hold the answer. More
-# labels do. Nor is any pre-training a better start: the shuffled run saw as many words in as many steps, and helps no more than
-# none, rather less. What helps is company. Words of one topic meet, so their states become alike, and four labels name four groups.
+# Twice the steps and a tuned rate do not close the gap, nor does the right model of the text: so few labels do not show enough
+# words. More labels do. And it takes more than weights that have seen words: the shuffled run saw as many in as many steps, and is worth
+# no more than none. What helps is company. Words of one topic meet, so their states become alike, and four labels name four groups.
 #
-# This is the best case, because the label *is* what decides which words meet. About a label that leaves no trace in that,
+# Two limits. Nothing here needs a Transformer: this language has no order, so counting which words share a text finds the same groups.
+# And it is the best case, because the label *is* what decides which words meet. About a label that leaves no trace in that,
 # unlabeled text has nothing to say.
 #
 # ## Kept tokens make it look, random ones make it doubt
@@ -266,7 +272,7 @@ claim("labels_catch_up", "accuracy, 256 labels: pre-trained minus the better of 
 # does the head name where one stands in plain view? And where one was replaced by a word of another topic?
 
 # %%
-small = synthetic.topic_language(4, 6, 8, topical=0.75, first_id=2)
+small = synthetic.topic_language(4, 6, 4, topical=0.75, first_id=2)
 topics = torch.arange(500) % 4
 right = synthetic.topic_texts(topics, small, 8, generator(30))
 wrong = right.clone()
@@ -275,25 +281,25 @@ mixes, repeated = {"80/10/10": (0.8, 0.1), "100/0/0": (1.0, 0.0), "80/0/20": (0.
 print("[MASK]/random/kept   right word repeated   wrong word repeated")
 for mix, (hidden, random) in mixes.items():
     model = bert(small.size(1), token_std=1.0)
-    pretrain(model, small, 128, 70, mask_share=hidden, random_share=random)
+    pretrain(model, small, 64, 85, mask_share=hidden, random_share=random)
     same = [(model(x.to(device)).argmax(dim=-1).cpu() == x).double() for x in (right, wrong)]
     repeated[mix] = same[0].mean().item(), same[1][:, 3].mean().item()
     print("{:<18}{:20.0%}{:22.0%}".format(mix, *repeated[mix]))
 
 # %%
 claim("kept_tokens_make_it_look", "right words that the head repeats: 80/10/10 minus 100/0/0, share",
-      repeated["80/10/10"][0] - repeated["100/0/0"][0], at_least=0.25)  # fmt: skip
+      repeated["80/10/10"][0] - repeated["100/0/0"][0], at_least=0.35)  # fmt: skip
 claim("random_tokens_make_it_doubt", "wrong words that it repeats: 80/0/20 minus 80/10/10, share",
       repeated["80/0/20"][1] - repeated["80/10/10"][1], at_least=0.2)  # fmt: skip
 
 # %% [markdown]
-# With `[MASK]` alone, the state at a real token was never asked for anything, and the head does not even know which token it
+# With `[MASK]` alone, the state at a real token was never asked for anything, and the head rarely names the token it
 # reads. With kept tokens and no random ones, repeating is always right, so a wrong word is believed too. With both, Bayes' rule sets
 # the trust: if the context gives the shown token probability $q$, it was kept, not drawn, with probability $0.1\,q / (0.1\,q + 0.1/V) = q /
 # (q + 1/V)$. Believe what is likelier than a blind draw.
 #
-# Does it matter after fine-tuning? Little: with 100 % `[MASK]` BERT's accuracy on MNLI was 84.3, against 84.2. With frozen states as
-# features, F1 in named-entity recognition fell from 94.9 to 94.0 {cite:p}`devlin2019bert`.
+# Does it matter after fine-tuning? Little: with 100 % `[MASK]` BERT's accuracy on MNLI was 84.3, against 84.2, and F1 in
+# named-entity recognition 94.9, against 95.4. With frozen states as features, it fell from 94.9 to 94.0 {cite:p}`devlin2019bert`.
 #
 # ## Topic alone solves NSP, even where there is no order
 #
@@ -306,18 +312,18 @@ show(nsp_pairs)
 
 # %%
 g = generator(32)
-documents = [synthetic.topic_texts(k.repeat(6), language, 8, g).unbind() for k in topics]
+documents = [synthetic.topic_texts(k.repeat(6), language, 8, g).unbind() for k in topics[:200]]
 a, b, follows = zip(*nsp_pairs(documents, g), strict=True)
-model = tuned(pretrained, *labeled(16, 21), tuning_steps, 1e-2)
-topic_a, topic_b = (model.classify(torch.stack(s).to(device)).argmax(dim=1) for s in (a, b))
+topic = classifiers[16].classify
+topic_a, topic_b = (topic(torch.stack(s).to(device)).argmax(dim=1) for s in (a, b))
 solved = ((topic_a == topic_b).cpu() == torch.tensor(follows)).double().mean()
-claim("topic_solves_nsp", "2,500 pairs: next-sentence prediction right by comparing topics, share",
+claim("topic_solves_nsp", "1,000 pairs: next-sentence prediction right by comparing topics, share",
       solved, at_least=0.8, at_most=0.92)  # fmt: skip
 
 # %% [markdown]
 # Only a false B of the same topic escapes, one in four, so 7 of 8 answers are right, and more with more topics. Swap A and B
-# instead, as ALBERT does, and the rule is blind: it is symmetric. A model trained on NSP got 52.0 % of swapped pairs
-# right {cite:p}`lan2020albert`. It had learned the topic too.
+# instead, as ALBERT does, and the rule is blind: it is symmetric. So is what real models learn from NSP, nearly: asked for the order,
+# one got 52.0 % right, one trained without the task 53.3 % {cite:p}`lan2020albert`.
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
@@ -353,7 +359,8 @@ claim("topic_solves_nsp", "2,500 pairs: next-sentence prediction right by compar
 # :::
 #
 # :::{dropdown} Is [CLS] a sentence embedding?
-# Not before fine-tuning. Masked-word training never chooses it, only NSP trains its state. Here the classifier averages all states instead.
+# Not before fine-tuning. Masked-word training never chooses it: only NSP asks anything of its last state. Here the classifier averages all
+# states instead.
 # :::
 #
 # :::{dropdown} Why not predict the next token with a bidirectional encoder?
@@ -366,9 +373,20 @@ claim("topic_solves_nsp", "2,500 pairs: next-sentence prediction right by compar
 # a pseudo-likelihood, which can rank sentences but is no perplexity.
 # :::
 #
+# :::{dropdown} BERT's paper found that NSP helps, RoBERTa's that it does not. Who is right?
+# They removed different things. RoBERTa suspects that BERT's ablation dropped the loss and kept feeding short pairs of segments. Fed
+# full-length text from one document, it did as well or better without NSP {cite:p}`liu2019roberta`.
+# :::
+#
+# :::{dropdown} And if words are shuffled within each sentence?
+# They still keep the same company, and RoBERTa pre-trained that way lost little on many tasks after
+# fine-tuning {cite:p}`sinha2021order`. Some order survives, since words were shuffled before being cut into pieces, and tasks beyond GLUE do need
+# it {cite:p}`abdou2022order`.
+# :::
+#
 # :::{dropdown} When does pre-training not pay?
 # With enough labels, as at the right of the figure; on text unlike what it was pre-trained on; or when the label does not show in which
-# words meet, say a rule on character counts.
+# words meet.
 # :::
 
 # %% [markdown] tags=["exercise"]
@@ -411,4 +429,4 @@ check("mlm_mask", mlm_mask)
 # - {cite:t}`devlin2019bert`: the recipe, its ablations and, in an appendix, the mixes.
 # - {cite:t}`liu2019roberta`: no NSP, dynamic masking. {cite:t}`lan2020albert`: sentence order.
 # - {cite:t}`wettig2023mask`: the masking rate. {cite:t}`clark2020electra`: a loss at every position.
-# - {cite:t}`cui2021wwm`: whole words in Chinese.
+# - {cite:t}`cui2021wwm`: whole words in Chinese. {cite:t}`sinha2021order`, {cite:t}`abdou2022order`: company or order.

@@ -117,7 +117,6 @@ class MaskedLM(nn.Module):
         num_classes: K.
         generator: the source of the first weights, on the CPU.
         token_std: of the token embeddings at the start; that of the other weights when None.
-        head_std: of the token head's matrix at the start. The classifier starts at zero.
     """
 
     def __init__(
@@ -127,7 +126,6 @@ class MaskedLM(nn.Module):
         generator: torch.Generator,
         *,
         token_std: float | None = None,
-        head_std: float = 0.1,
     ) -> None:
         super().__init__()
         self.encoder = Encoder(config, generator)
@@ -135,7 +133,7 @@ class MaskedLM(nn.Module):
         self.classifier = nn.utils.skip_init(nn.Linear, config.width, num_classes)
         if token_std is not None:
             nn.init.normal_(self.encoder.tokens.weight, std=token_std, generator=generator)
-        nn.init.normal_(self.head.weight, std=head_std, generator=generator)
+        nn.init.normal_(self.head.weight, std=0.1, generator=generator)
         for zero in (self.head.bias, self.classifier.weight, self.classifier.bias):
             nn.init.zeros_(zero)
 

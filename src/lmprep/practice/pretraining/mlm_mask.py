@@ -193,6 +193,22 @@ def fates(candidate: Candidate, rng: Rng) -> None:
              "a second coin with 0.1, where 0.1 of all is half of what is left: 80/2/18")  # fmt: skip
 
 
+def each_its_own(candidate: Candidate, rng: Rng) -> None:
+    """Every token has coins of its own, also in a tiny batch: how many are chosen or hidden varies."""
+    T, N = 4, 1500
+    for p, name, q in ((0.5, "chosen", 0.5), (1.0, "hidden", 0.8)):
+        given = {"ids": torch.full((1, T), 7), "special": torch.zeros(1, T, dtype=torch.bool),
+                 "vocab_size": V, "mask_id": MASK, "probability": p, "generator": source(rng)}  # fmt: skip
+        counts = torch.empty(N, dtype=torch.double)
+        for n in range(N):
+            call, x, y = answer(candidate, given)
+            counts[n] = (y != IGNORED if name == "chosen" else x == MASK).sum()
+        spread = ((counts - T * q) ** 2).mean().item() / (T * q * (1 - q))  # of a binomial: 1
+        call.holds(0.7 <= spread <= 1.3, got=f"{spread:.3g}",
+                   expected=f"variance of the number {name} in {T} tokens, over {N} calls, as a multiple of "
+                   "the binomial's = 0.7 to 1.3", cause="a fixed number of the whole batch")  # fmt: skip
+
+
 def any_token(candidate: Candidate, rng: Rng) -> None:
     """Random tokens are uniform over the whole vocabulary, first and last id and the old one included."""
     old, mask_id = 2, 1
@@ -211,6 +227,13 @@ def any_token(candidate: Candidate, rng: Rng) -> None:
         for new in range(vocab_size):
             share = 0.1 / vocab_size + {old: 0.1, mask_id: 0.8}.get(new, 0.0)
             rate(call, f"share of id {new} where {old} stood", x == new, share, cause)
+        for axis in (0, 1):
+            counts, p = (x == 0).double().sum(dim=axis), 0.1 / vocab_size
+            n = x.size(axis)
+            spread = ((counts - n * p) ** 2).mean().item() / (n * p * (1 - p))  # of a binomial: 1
+            call.holds(spread <= 2.0, got=f"{spread:.3g}", cause="one draw for a whole row or column",
+                       expected="variance of the number of one random id, over texts and over positions, as "
+                       "a multiple of the binomial's ≤ 2")  # fmt: skip
 
 
 def repeatable(candidate: Candidate, rng: Rng) -> None:
@@ -390,6 +413,17 @@ def fixed_number(ids: Tensor, special: Tensor, probability: float, generator: to
     return order < count
 
 
+def fixed_number_of_batch(
+    ids: Tensor, special: Tensor, probability: float, generator: torch.Generator
+) -> Tensor:
+    """Exactly the share of the batch, wherever."""
+    places = (~special).flatten().nonzero()[:, 0]
+    order = torch.randperm(len(places), generator=generator)
+    chosen = torch.zeros(ids.numel(), dtype=torch.bool)
+    chosen[places[order[: round(probability * len(places))]]] = True
+    return chosen.view(ids.shape)
+
+
 def at_least_one(ids: Tensor, special: Tensor, probability: float, generator: torch.Generator) -> Tensor:
     chosen = _chosen(ids, special, probability, generator)
     if ids.numel():
@@ -456,6 +490,17 @@ def random_anywhere(ids, special, *, vocab_size, mask_id, probability=0.15, gene
     return torch.where(anywhere, torch.randint(vocab_size, ids.shape, generator=generator), x), y
 
 
+def cut_in_order(ids, special, *, vocab_size, mask_id, probability=0.15, generator):  # type: ignore[no-untyped-def]
+    """The first 80 % of the chosen are hidden, the last 10 % kept."""
+    chosen = _chosen(ids, special, probability, generator)
+    places = chosen.flatten().nonzero()[:, 0]
+    hidden, swapped = int(0.8 * len(places)), int(0.9 * len(places))
+    x = ids.flatten().clone()
+    x[places[:hidden]] = mask_id
+    x[places[hidden:swapped]] = torch.randint(vocab_size, (swapped - hidden,), generator=generator)
+    return x.view(ids.shape), torch.where(chosen, ids, IGNORED)
+
+
 def viewed(ids, special, *, vocab_size, mask_id, probability=0.15, generator):  # type: ignore[no-untyped-def]
     x, y = mlm_mask(ids.view(1, -1), special.view(1, -1), vocab_size=vocab_size, mask_id=mask_id,
                     probability=probability, generator=generator)  # fmt: skip
@@ -490,6 +535,7 @@ TASK = Task(
         chosen_share,
         independent,
         fates,
+        each_its_own,
         any_token,
         repeatable,
         memory,
@@ -532,6 +578,8 @@ TASK = Task(
             choose=lambda ids, special, p, g: _chosen(ids, special, 1 - p, g),
         ),
         "a fixed number in each text": variant(choose=fixed_number),
+        "a fixed number in the batch": variant(choose=fixed_number_of_batch),
+        "the first 80 % of the chosen hidden": cut_in_order,
         "at least one in each text": variant(choose=at_least_one),
         "one mask for all texts": variant(choose=one_mask_for_all),
         "chosen by the global generator": variant(choose=globally),
@@ -545,6 +593,12 @@ TASK = Task(
         ),
         "one random token for all": variant(
             words=lambda ids, V, g: torch.randint(V, (), generator=g).expand(ids.shape)
+        ),
+        "one random token for each text": variant(
+            words=lambda ids, V, g: torch.randint(V, (ids.size(0), 1), generator=g).expand(ids.shape)
+        ),
+        "one random token for each position": variant(
+            words=lambda ids, V, g: torch.randint(V, (1, ids.size(1)), generator=g).expand(ids.shape)
         ),
         "the old id excluded": variant(words=without_the_old),
         "random tokens from the batch": variant(words=from_the_batch),
