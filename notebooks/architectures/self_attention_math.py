@@ -234,11 +234,11 @@ claim("too_little_with_d", "d = 64: mean gradient with ÷ d over that with ÷ �
 #
 # ## A set goes in, a set comes out
 #
-# No position appears in the formula. Let $P$ permute the rows of $X$. Then
-# $\mathrm{softmax}(PQK^\top P^\top)\,PV = P\,\mathrm{softmax}(QK^\top)\,P^\top PV$, so outputs move with their tokens: the layer is
-# *permutation-equivariant*. A causal mask breaks that, but less than one might think: the last position sees everything,
-# and one causal layer gives it the same output in whatever order the past came. With a second layer it notices, because
-# the past positions saw different prefixes.
+# No position appears in the formula. A layer is *permutation-equivariant* if permuting its inputs permutes its outputs
+# alike. Let $P$ permute the rows of $X$. Then $\mathrm{softmax}(PQK^\top P^\top)\,PV =
+# P\,\mathrm{softmax}(QK^\top)\,P^\top PV$, so outputs move with their tokens. A causal mask breaks that, but less than
+# one might think: the last position sees everything, and one causal layer gives it the same output in whatever order
+# the past came. With a second layer it notices, because the past positions saw different prefixes.
 
 # %%
 x = torch.randn(1, 10, 16, generator=generator(3)).double()
@@ -336,17 +336,18 @@ claim("no_square_matrix", "forward pass, T = 512: largest tensor, whole matrix o
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
 #
-# **"Self-attention learns a weight for each position."** The interviewer: *which parameter holds the weight of position 7?* None. What is
-# learned are the three projections; the weights are computed anew from each input, for each query.
+# **"Self-attention learns a weight for each position."** No parameter holds the weight of position 7. What is learned
+# are the three projections; the weights are computed anew from each input, for each query. (MLP-Mixer does learn a
+# weight per position, and is bound to one length.)
 #
-# **"Without the scale, gradients vanish."** The interviewer: *all of them?* For some queries they do, for others they grow, and the mean
-# rises. The scale makes them even, and independent of the width.
+# **"Without the scale, gradients vanish."** The original paper says so too, as a suspicion. The chart shows the two
+# halves of the truth: for some queries they do vanish, for those whose best keys nearly tie they grow. Say "uneven".
 #
-# **"Self-attention knows word order, because it sees every position."** The interviewer: *what does it make of "dog bites man" shuffled?*
-# Unmasked and without positions, the same outputs, shuffled. It reaches every position directly, which is its strength, but
-# reach is not order.
+# **"Self-attention knows word order, because it sees every position."** Shuffle "dog bites man". Without a mask and
+# without positions, each word keeps its output, and only the order of the outputs changes. Every position is reached
+# directly; which one it was does not enter the formula.
 #
-# **"To mask, multiply the weights by zero."** The interviewer: *what do the rows sum to?* Less than one, with the future still in the
+# **"To mask, multiply the weights by zero."** Then the rows sum to less than one, with the future still in the
 # denominator. "Then renormalize" is right on paper and 0/0 in floating point where the future had all the weight. Mask
 # the scores, before the softmax.
 
@@ -400,8 +401,7 @@ claim("no_square_matrix", "forward pass, T = 512: largest tensor, whole matrix o
 # :::
 #
 # :::{dropdown} Adam rescales gradients anyway. Why care about √d?
-# Adam rescales each parameter, not each query. $W_Q$ is shared by all of them, so its step is set by the few queries
-# that shout, and the forward pass is still one-hot.
+# Adam rescales each parameter, not each query. $W_Q$ is shared by all of them, so its step is set by the few queries with the largest gradients, and the forward pass is still one-hot.
 # :::
 
 # %% [markdown] tags=["exercise"]

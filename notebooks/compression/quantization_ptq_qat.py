@@ -33,15 +33,15 @@
 # extended to include zero. That choice is independent of granularity (one grid for a tensor, a row, a group, a token), of what is
 # quantized (weights only, or activations too), and of when (after training, or during).
 #
-# Within the range the error is at most $s/2$ and its variance about $s^2/12$, so each bit is worth six decibels. A weight
-# matrix of shape $(O, I)$ can have a scale for each of its $O$ rows, its output channels: a row makes one output, and its
-# scale leaves the sum. Activations $(N, I)$ can have one for each of the $N$ tokens. Within one integer sum no scale can
-# change along its $I$ terms. Groups along $I$ are sums of their own: each is scaled before it is added to the others, or
-# the kernel turns weights back into floats first. In large language models activation outliers sit in columns, which is
-# why they are moved into the weights (SmoothQuant) or kept in 16 bits (LLM.int8).
+# Within the range the error is at most $s/2$ and its variance about $s^2/12$, so each bit is worth six decibels. A
+# weight matrix of shape $(O, I)$ can have a scale for each of its $O$ rows, its output channels: a row makes one
+# output, so its scale is a common factor of that sum. Activations $(N, I)$ can have one for each of the $N$ tokens.
+# Within one integer sum no scale can change along its $I$ terms. Groups along $I$ are sums of their own: each is scaled
+# before it is added to the others, or the kernel turns weights back into floats first. In large language models
+# activation outliers sit in columns, which is why they are moved into the weights (SmoothQuant) or kept in 16 bits
+# (LLM.int8).
 #
-# Weight ranges are known; ranges of activations come from calibration data, or are taken for each token as it comes. At
-# 8 bits round-to-nearest mostly does; at 4 bits clip, use groups, and GPTQ or AWQ if needed; below that, quantization-aware
+# Weight ranges are known; ranges of activations come from calibration data, or are taken for each token as it comes. At 8 bits rounding to nearest is mostly enough; at 4 bits clip, use groups, and GPTQ or AWQ if needed; below that, quantization-aware
 # training often pays.
 # :::
 
@@ -219,7 +219,7 @@ claim("six_decibels", "evenly spread values: SQNR gained a bit, from 6 to 8 bits
 # With a scale each, outlier rows change nothing, not even a last digit: the factor goes into the scale, and the integers
 # stay as they were. With one scale, the widest row sets the step and most others round to zero.
 #
-# ## In a real encoder, a few weights set everyone's step
+# ## MiniLM in four bits: a few wide weights set everyone's step
 #
 # Nothing is constructed here: round the 36 matrices in the layers of a sentence encoder to 4 bits, and compare the vectors of some sentences with the original ones. The step can shrink in two ways: fewer weights share it, or the widest are cut
 # off, at the end that leaves the least squared error.
@@ -236,8 +236,8 @@ reads = quant.linear_inputs(stack, lambda: encoder.encode([text]))  # (T, I) eac
 arms = {
     "one scale": lambda weight: quant.simulate(weight, 4, "tensor"),
     "one scale, best range": lambda weight: quant.best_ranges(weight, 4, "tensor"),
-    "a scale a row": lambda weight: quant.simulate(weight, 4, "row"),
-    "a scale a row, best range": lambda weight: quant.best_ranges(weight, 4, "row"),
+    "a scale per row": lambda weight: quant.simulate(weight, 4, "row"),
+    "a scale per row, best range": lambda weight: quant.best_ranges(weight, 4, "row"),
     "a scale for 32 weights": lambda weight: quant.simulate(weight, 4, 32),
 }
 cosine = {}
@@ -249,20 +249,20 @@ for name, rounded in arms.items():
 one, one_best, row, row_best, _ = cosine.values()
 claim("clipping_saves", "sentence encoder in 4 bits, one scale a matrix: cosine with the range of least squared "
       "error, less with the widest weight in it", one_best - one, at_least=0.25)  # fmt: skip
-claim("rows_save", "sentence encoder in 4 bits: cosine with a scale a row, less with one a matrix, neither clipped",
+claim("rows_save", "sentence encoder in 4 bits: cosine with a scale per row, less with one a matrix, neither clipped",
       row - one, at_least=0.3)  # fmt: skip
-claim("range_and_granularity", "sentence encoder in 4 bits: cosine with a scale a row and its best range, less "
-      "the better of a scale a row and one scale with its best range",
+claim("range_and_granularity", "sentence encoder in 4 bits: cosine with a scale per row and its best range, less "
+      "the better of a scale per row and one scale with its best range",
       row_best - max(row, one_best), at_least=0.015)  # fmt: skip
 
 # %% [markdown]
 # Clipping one scale repairs much of the damage: a few wide weights made the step too large for all others. Scales for
-# rows repair more. That is no proof that *rows* are what differs here; the constructed copy shows that. Nor does a cosine this high mean that nothing is lost: nearest neighbors can still change places.
+# rows repair more. That is no proof that *rows* are what differs here; the constructed copy shows that. Nearest neighbors can still change places.
 #
-# Groups of 32 come closest, at 16 bits a scale: 16 / 32 is half a bit a weight, 4½ in all. And count bytes on the whole
+# Groups of 32 come closest, at 16 bits per scale: 16 / 32 is half a bit per weight, 4½ in all. And count bytes on the whole
 # model: the embedding table, about half of this one's parameters, has not shrunk.
 #
-# ## Activations: one-sided after ReLU, and loud in one token's one column
+# ## Activations: one-sided after ReLU, and loud where one token meets one column
 #
 # With $x_i = s_x (q_i - z_x)$ and $w_i = s_w (p_i - z_w)$, a sum over $I$ inputs is
 #
@@ -273,9 +273,10 @@ claim("range_and_granularity", "sentence encoder in 4 bits: cosine with a scale 
 # \end{aligned}
 # $$
 #
-# The sums are of integers, in int32. The second and the last are known beforehand if the range of $x$ is, and go into the
-# bias. The third depends on the input, and vanishes if weights are symmetric. So: weights symmetric, activations affine.
-# But no scale may depend on $i$, or it could not leave the sum. With groups, each group is such a sum.
+# The sums are of integers, in int32. The second and the last are known beforehand if the range of $x$ is, and go into
+# the bias. The third depends on the input, and vanishes if weights are symmetric. So: weights symmetric, activations
+# affine. But no scale may depend on $i$: from $s_1 q_1 p_1 + s_2 q_2 p_2$ no common factor can be taken out. With
+# groups, each group is such a sum.
 
 # %%
 show(quant.int_linear)
@@ -344,10 +345,11 @@ claim("qat_beats_ptq", "2 bits, as many steps: accuracy if rounded during traini
       "of least squared error", during - fitted, at_least=0.01)  # fmt: skip
 
 # %% [markdown]
-# Much of the loss comes back for free, by choosing the range: compare QAT with that. The rest took labels and gradients; both
-# networks took as many further steps, on the same batches, so it is not more training. A task as easy as this has weights to spare; what
-# two bits cost elsewhere, only a trial tells. And the straight-through gradient is not that of the rounded loss: weights near
-# a boundary can flip back and forth, so lower the rate at the end.
+# Much of the loss comes back for free, by choosing the range: compare QAT with that. The rest took labels and
+# gradients; both networks took as many further steps, on the same batches, so it is not more training. That two bits
+# come out near float32, or a little above, says that a task as easy as this has weights to spare and that the test set
+# is small; what two bits cost elsewhere, only a trial tells. And the straight-through gradient is not that of the
+# rounded loss: weights near a boundary can flip back and forth, so lower the rate at the end.
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
@@ -384,18 +386,18 @@ claim("qat_beats_ptq", "2 bits, as many steps: accuracy if rounded during traini
 #
 # :::{dropdown} Where do outliers sit in large language models?
 # In a few columns of the hidden states, the same ones for most tokens; from about 6.7 billion parameters on, in all
-# layers. There a scale a token is no longer enough at 8 bits. LLM.int8 multiplies these columns in 16 bits
+# layers. There a scale per token is no longer enough at 8 bits. LLM.int8 multiplies these columns in 16 bits
 # and the rest in 8 {cite:p}`dettmers2022llm`.
 # :::
 #
 # :::{dropdown} What is NF4?
 # Four bits on an uneven grid: 16 values at quantiles of a normal distribution, 0 among them, with a scale for each block of
-# 64 weights {cite:p}`dettmers2023qlora`. Weights are roughly normal, so codes are used more evenly. A product of codes no longer
+# 64 weights {cite:p}`dettmers2023qlora`. A product of codes no longer
 # stands for a product of values: NF4 saves memory, not arithmetic.
 # :::
 #
 # :::{dropdown} How would you quantize a KV cache?
-# Keys have loud channels, values do not: KIVI gives keys a scale a channel and values a scale a token, at 2 bits
+# Keys have loud channels, values do not: KIVI gives keys a scale per channel and values a scale per token, at 2 bits
 # {cite:p}`liu2024kivi`. A scale a channel is possible because the cache is turned back into floats before the product;
 # the latest keys and values stay in 16 bits.
 # :::

@@ -154,9 +154,10 @@ claim("serves_all_prices", f"{width} characters: bill without weights, above 1/m
       "worst of three prices", (bills(p["plain"]) / bills(p["weighted"], 1 / 2)).max(), at_most=1.1, unit="×")  # fmt: skip
 
 # %% [markdown]
-# The first two rows need no model: they read nothing, or all. Weights, and copies like them, have a price list built in, the middle one. There the
-# plain model about matches them; at the others, weights lose to no model. Reading pays where the probability of a complaint times the
-# price of a miss exceeds 1 {cite:p}`elkan2001foundations`, so one plain model serves every price, by its threshold.
+# The first two rows need no model: they read nothing, or all. Weights, and copies like them, have a price list built
+# in, the middle one. There the plain model about matches them; at the others, weights lose to no model. Reading pays
+# where the probability of a complaint times the price of a miss exceeds 1 {cite:p}`elkan2001foundations`, so one plain
+# model serves every price, by its threshold; at the lowest, reading hardly pays at all.
 #
 # ## A class weight is a threshold in disguise
 #
@@ -220,7 +221,7 @@ agrees("minimum", "sklearn.linear_model.LogisticRegression(class_weight=…)",
 # %% [markdown]
 # ## The point moves along the curve; the curve stays
 
-# %% mystnb={"image": {"alt": "Two charts. Left: precision against recall. The curves of the plain and the weighted model lie close together. Plain above 1/25 and weighted above one half mark nearly the same point, at a recall of about three quarters; plain above one half stands near recall zero. Right: share of complaints against mean score, logarithmic. Plain and corrected scores follow the diagonal; weighted scores lie several times too far to the right."}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two charts. Left: precision against recall. The curves of the plain and the weighted model lie close together. Plain above 1/25 and weighted above one half mark nearly the same point, at a recall of about three quarters; plain above one half stands near recall zero. Right: share of complaints against mean score, logarithmic. Plain and corrected scores lie near the diagonal, its two ends apart; weighted scores lie several times too far to the right."}} tags=["hide-input"]
 _, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.9))
 for name, style in {"plain": "C0", "weighted": "C1--"}.items():
     curve = metrics.precision_recall_curve(y_test, p[name], sample_weight=queue)
@@ -306,8 +307,9 @@ claim("tuned_on_held_out", f"{wide} characters without weights, dearest miss: bi
 # complaints, not of new ones. So the piles part, and the correction, which divides all odds alike, overshoots. The plain model has memorized too: above 1/100 it
 # costs more than reading everything. In networks that separate their training data the effect of weights fades as training goes on {cite:p}`byrd2019effect`.
 #
-# A strong penalty prevents memorizing, and breaks the threshold rule in another way. It moves both minima, and by unlike amounts: the plain loss is the flatter one, so the
-# same penalty holds the plain model back more. Set each model's penalty by its own held-out loss before comparing them.
+# A strong penalty prevents memorizing, and breaks the threshold rule in another way. It moves both minima, and by
+# unlike amounts. A plain model says about 0.04, where the logistic loss has little curvature, so the same penalty pulls
+# it further than the weighted one. Set each model's penalty by its own held-out loss before comparing them.
 #
 # A threshold chosen on held-out reviews repairs the bill, with weights or without. With 50 held-out complaints it is a rough one: where the computed threshold was
 # right, the chosen one is about as good.
@@ -345,12 +347,13 @@ claim("wrong_shape", "rare class of another shape: average precision that weight
 # **"We have 96 % accuracy."** So has the model that never says yes. Ask what it found, and what each find cost: recall at a
 # precision you can afford, or the bill.
 #
-# **"I copied the complaints until both classes were equal, then I split."** Ask for `set(train_texts) & set(test_texts)`. With 24
-# copies of a complaint and a fifth held out, all copies lie in the test set once in $5^{24}$ times: nearly every complaint tested was trained on. And a test set of
-# halves says nothing about precision at 4 %. Split first, stratified; copy the rare class or thin out the common one, in training alone.
+# **"I copied the complaints until both classes were equal, then I split."** Ask for `set(train_texts) &
+# set(test_texts)`. A complaint was not trained on only if all its 24 copies fell into the held-out fifth, which happens
+# once in $5^{24}$ times: the test asks for what was learned by heart. And a test set of halves says nothing about
+# precision at 4 %. Split first, stratified; copy the rare class or thin out the common one, in training alone.
 #
-# **"The model says 0.8, so four in five of these are complaints."** *Trained with which weights?* With balanced ones, odds of 4 to 1 came from odds
-# 24 times smaller, 1 to 6: one in seven.
+# **"The model says 0.8, so four in five of these are complaints."** With balanced weights, odds of 4 to 1 came from
+# odds 24 times smaller, 1 to 6: one in seven.
 #
 # **"An ensemble takes care of the imbalance."** *Which member has seen another share of complaints?* Averaging lowers variance; the prior and
 # the threshold stay. Balanced bagging changes it, with all complaints and another small sample of the rest for each member
@@ -383,8 +386,7 @@ claim("wrong_shape", "rare class of another shape: average precision that weight
 #
 # :::{dropdown} What does logit adjustment do?
 # It adds $\tau \log \pi_y$ to logit $y$ inside the training loss and leaves it out in use {cite:p}`menon2021long`. With $\tau = 1$ the minimum over all functions is the same shift of odds as with
-# balanced weights, so the bare logits aim at balanced error. Once the training data are separated it fades too: trained on, a linear model ends at the same largest margin with it or without. What
-# moves that margin is a *factor* on the logits of a class, which the vector-scaling loss adds {cite:p}`kini2021label`.
+# balanced weights, so the bare logits aim at balanced error. Once the training data are separated it fades too: if training goes on, a linear model ends at the same separating line, with logit adjustment or without. What moves that line is a *factor* on the logits of a class, which the vector-scaling loss adds {cite:p}`kini2021label`.
 # :::
 #
 # :::{dropdown} The live share is not 4 %, and nobody knows it. Now?

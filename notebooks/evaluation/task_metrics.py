@@ -334,6 +334,7 @@ claim("pairing_shows_it", "small gain in BLEU by a patch: share that show it, pa
       shares[1] - shares[2], at_least=0.6)  # fmt: skip
 claim("no_false_alarms", "no BLEU gained by a rival system: share of test sets that show a gain",
       shares[3], at_most=0.15)  # fmt: skip
+
 # %% [markdown]
 # What a test set draws is mistakes that one system makes and the other does not. The rival
 # differs from the old system in nearly every sentence, up in about as many as down, so its gain drowns. The patch is found
@@ -341,14 +342,16 @@ claim("no_false_alarms", "no BLEU gained by a rival system: share of test sets t
 # Shuffle the pairs and the scores stay as they are, yet its gain is lost.
 #
 # The simulation is an illustration: how much a rival chooses anew is set by hand. For real systems
-# {cite:t}`card2020little` put the power to see 1 BLEU on 2,000 sentences at about 75 %. For 75 %, a gain has to be
-# 1.96 + 0.67 = 2.63 standard errors, so one is 1/2.63 = 0.38 BLEU, and on 1,000 sentences 0.38 · √2 = 0.54. Then 0.3 BLEU is
-# 0.56 of it, and found about 8 times in 100. To find it in 75 takes 2,000/0.3², some 22,000 sentences.
+# {cite:t}`card2020little` put the power to see 1 BLEU on 2,000 sentences at about 75 %. A standard error is how far the
+# measured gain typically strays from the true one. To be found in 75 % of test sets, a gain must be 1.96 + 0.67 = 2.63
+# standard errors; so on 2,000 sentences one standard error is 1/2.63 = 0.38 BLEU, and on 1,000 it is 0.38 · √2 = 0.54.
+# A gain of 0.3 BLEU is then 0.56 standard errors, and found in about 8 of 100 test sets. To find it in 75 of 100 takes
+# 2,000/0.3², some 22,000 sentences.
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
 #
-# **"Classes are unbalanced, so I report F1 instead of accuracy."** Which F1? Micro *is* accuracy if each item has one label,
+# **"Classes are unbalanced, so I report F1 instead of accuracy."** Micro-F1 *is* accuracy if each item has one label,
 # and binary F1 depends on which class is called positive. Say macro, or name the class.
 #
 # **"ROUGE measures how much of the source text the summary covers."** Ask what the summary is compared with when the source has ten
@@ -358,8 +361,9 @@ claim("no_false_alarms", "no BLEU gained by a rival system: share of test sets t
 # It has no 4-gram: unsmoothed, its own BLEU is 0, and the average falls to half of the other's. To the corpus's counts it
 # adds two 1-grams and one 2-gram, all matched.
 #
-# **"28.4 beats 28.1, so the first system is better."** Same test set, same tokenizer? A tokenizer alone moves more than that. And on
-# how many sentences do the two differ, and what is the interval of the difference?
+# **"28.4 beats 28.1, so the first system is better."** A tokenizer alone moves more than that, so first make sure that
+# both used the same one, on the same test set. Then give the interval of the difference; it is wide when the two differ
+# in many sentences.
 
 # %% [markdown] tags=["followups"]
 # ## Follow-ups
@@ -372,7 +376,7 @@ claim("no_false_alarms", "no BLEU gained by a rival system: share of test sets t
 #
 # :::{dropdown} Where is the recall in BLEU?
 # With several references, recall would ask for all their wordings at once. The brevity penalty stands in: leaving words
-# out raises precision, but makes $c < r$. It is taken once for the corpus, so a short sentence can be made up for by a long one.
+# out raises precision, but makes $c < r$. It is taken once for the corpus: a long sentence makes up for a short one.
 # :::
 #
 # :::{dropdown} ROUGE-2 or ROUGE-L?
@@ -395,11 +399,6 @@ claim("no_false_alarms", "no BLEU gained by a rival system: share of test sets t
 # Not on that test. At 5 % one in twenty comes out by chance, and the choice inflates the winner's gain. Correct for
 # the number of comparisons or confirm on fresh sentences. And the interval covers the draw of sentences, not the
 # luck of the training seed.
-# :::
-#
-# :::{dropdown} What if the test set was in the training data?
-# Then the score also measures memory, and no interval shows it. Search the training data for long n-grams of the test items,
-# and prefer items written after the data was collected.
 # :::
 #
 # :::{dropdown} What replaces BLEU?

@@ -26,10 +26,11 @@
 # %% [markdown] tags=["answer"]
 # ## The 30-second answer
 #
-# An autoregressive model multiplies next-token probabilities. Drawing token after token from them, ancestral sampling, gives
-# an exact sample of the model. Temperature, top-k and top-p sample exactly too, but from another distribution. Greedy and
-# beam search draw nothing, and as they drop prefixes, they can miss the mode. Finding it need not help: typical text
-# is about as surprising as the entropy says, the likeliest far less. Even a perfect model's mode can be a loop or an empty string.
+# An autoregressive model multiplies next-token probabilities. Drawing token after token from them, ancestral sampling,
+# gives an exact sample of the model. Temperature, top-k and top-p sample exactly too, but from another distribution.
+# Greedy and beam search draw nothing, and as they drop prefixes, they can miss it. The mode, the single most probable
+# string, need not help: typical text is about as surprising as the entropy says, the likeliest far less. Even a perfect
+# model's mode can be a loop or an empty string.
 #
 # :::{dropdown} The two-minute answer
 # The model factors a string $x$ of $T$ tokens as $p(x) = \prod_t p(x_t \mid x_{<t})$; a stop symbol makes the lengths part of it. Training
@@ -42,6 +43,9 @@
 # | greedy; beam of width $W$ | one string, no draw | no: it may miss the mode |
 # | beam with $W \ge V^{T-1}$ | the mode | yes, at exponential cost |
 # | Viterbi, if the last $m$ tokens tell all | the mode | yes, in $T V^{m+1}$ steps |
+#
+# Top-k keeps the $k$ most probable tokens, top-p the most probable ones until their probabilities reach $p$, the one that
+# crosses included; what is kept is renormalized and drawn from.
 #
 # A drawn string's surprisal, $-\log p(x)$, is a sum of many terms and comes out close to its mean, the entropy. Strings of much
 # higher probability exist, but so few that nobody draws one, and search goes after just these. In the text below they
@@ -95,9 +99,9 @@ setup()
 # ## Guess the decoder: one prompt, one model, six continuations
 #
 # The model counts what followed each three letters in Python's manual, smoothed with what followed two, one and none.
-# Its alphabet is Shannon's, 26 letters and the space. Counting is training on true prefixes; below, the model goes on from its own
-# letters. The prompt comes from pages that it has not seen. Which three decoders only search? Harder: which two of
-# the others cut off the tail of each distribution?
+# Its alphabet is Shannon's, 26 letters and the space. Counting is training on true prefixes; below, the model goes on
+# from its own letters. The prompt comes from pages that it has not seen. Which three decoders only search? (Of the
+# others, two cut off the tail of each distribution; from one sample you will hardly tell which.)
 
 # %%
 # Try: new = 12, too short to go round a loop: the mode is still likelier than what is drawn,
@@ -322,11 +326,11 @@ fig.suptitle("A fixed rule loops too, but only the mode's loop is cheap", x=0.01
 plt.show()
 
 # %% [markdown]
-# So there are two ways into a loop. Whatever decides by a fixed rule on a finite memory must cycle in the end, at whatever surprisal.
-# The mode is bound to no rule: it may go on from the same three letters differently each time, and goes round all the same, because no
-# other path is as cheap. Apart from its beginning and end, a long enough likeliest string of a chain with a finite memory and no stop
-# symbol runs round the cycle of lowest mean surprisal. Greedy does both: its rule is fixed, and takes the
-# likeliest step.
+# So there are two ways into a loop. Whatever decides by a fixed rule on a finite memory must cycle in the end, at
+# whatever surprisal. The mode is bound to no rule. Its best letter depends on the letters still to come, so it may go
+# on differently each time from the same three letters. It loops all the same, because no other path is as cheap. Apart
+# from its beginning and end, a long enough likeliest string of a chain with a finite memory and no stop symbol runs
+# round the cycle of lowest mean surprisal. Greedy does both: its rule is fixed, and takes the likeliest step.
 #
 # The beam is no exact search here either. Truncation errs on the same side, mildly, and it makes real text impossible: one token outside a nucleus, and a text's probability under top-p is zero, its
 # perplexity infinite.
@@ -340,8 +344,8 @@ plt.show()
 # **"Greedy decoding returns the most probable sequence."** Ask for the pair above: 0.6 · ⅓ against 0.4 · 0.9. The best first token need not
 # begin the best string, and a beam that drops prefixes can fail in the same way.
 #
-# **"The output is dull, so search harder: a wider beam."** Which objective does a wider beam serve? Probability; and the dull text
-# *is* the more probable one. Where a better search does not make better text, mend the objective.
+# **"The output is dull, so search harder: a wider beam."** A wider beam serves probability, and the dull text *is* the
+# more probable one. Where a better search does not make better text, mend the objective.
 #
 # **"Temperature ½ samples from the squared distribution."** Of each next token, yes. Of strings, no: multiply two steps out and the
 # normalizers depend on the prefix. The comparison with the enumerated $p^2$ shows how far apart they are.
@@ -384,7 +388,7 @@ plt.show()
 # :::{dropdown} What does a repetition penalty change?
 # CTRL's penalty {cite:p}`keskar2019ctrl`, as transformers implements it, divides the positive logits of all tokens seen so far by a constant
 # and multiplies the negative ones. So the result depends on an additive constant that the softmax ignores, and "the" is
-# punished like a loop. It treats the symptom.
+# punished like a loop.
 # :::
 #
 # :::{dropdown} How do you keep beam search from favoring short outputs?

@@ -160,8 +160,9 @@ claim("mixing_needed", "judge trained to hide as long, words not reading each ot
 # accuses nobody instead: the other nine share the blame about evenly. The plain judge's map passes the test that this one
 # fails, strike the darkest word and the verdict falls. So faithfulness belongs to a trained model, not to attention as such.
 #
-# The penalty alone did not do it: without mixing, the judge keeps looking at the word or, in some seeds, loses the verdict.
-# (Trained twenty times as long, that judge too sinks below an even share. A small weight on a long vector is still a lot.)
+# The penalty alone did not do it: without mixing, the judge keeps looking at the word or, in some seeds, loses the
+# verdict. (Trained twenty times as long, that judge too sinks below an even share. A weight multiplies a vector: where
+# that is long, a small weight still moves the sum.)
 #
 # ## Where the word went: one layer below the map
 #
@@ -331,10 +332,11 @@ claim("sink", "MiniLM, one sentence: effect of cutting [CLS] off over the larges
 attention_explorer(maps, tokens, title="MiniLM", alt="In middle layers most look at [CLS]")
 
 # %% [markdown]
-# Does [CLS], the most watched token, matter? What it holds hardly does: heads park weight on special tokens, whose transformed
-# vectors are short {cite:p}`kobayashi2020attention`. That there is a place to park does: close it, and the softmax moves all that
-# weight to the others, most of whose vectors are longer. (In the explorer, see a middle layer.) An intervention, too, answers only the question that its mechanics put.
-# One sentence is an anecdote; try yours.
+# Does [CLS], the most watched token, matter? Emptying its values changes almost nothing: heads park weight on special
+# tokens, whose transformed vectors are short {cite:p}`kobayashi2020attention`. Cutting it off changes more than any
+# other cut, because the softmax then moves its weight to the other tokens, most of whose vectors are longer. And many
+# effects are negative: without that word, the sentence comes closer to the other one. (In the explorer, see a middle
+# layer.) An intervention, too, answers only the question that its mechanics put. This is one sentence: try yours.
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
@@ -342,14 +344,15 @@ attention_explorer(maps, tokens, title="MiniLM", alt="In middle layers most look
 # **"The darkest word in the map is why the model said so."** Ask for the experiment: *strike that word; what happens?* For the hiding
 # judge, nothing. A weight is one factor of two, read off one layer of many.
 #
-# **"It was settled in 2019: attention is not explanation."** Which papers, and what did they vary?
-# {cite:t}`jain2019attention` permuted and replaced the weights of trained recurrent models and left the rest. {cite:t}`wiegreffe2019attention`
-# trained whole models toward other maps, which then failed as guides for a simpler model, and argued that the answer depends on what an
-# explanation is for. The plain judge's map *is* faithful, by deletion and by cut.
+# **"It was settled in 2019: attention is not explanation."** The two papers varied different things.
+# {cite:t}`jain2019attention` permuted and replaced the weights of trained recurrent models and left the rest.
+# {cite:t}`wiegreffe2019attention` trained whole models toward other maps, which then failed as guides for a simpler
+# model, and argued that the answer depends on what an explanation is for. The plain judge's map *is* faithful, by
+# deletion and by cut.
 #
-# **"Gradient saliency shows which parameters matter."** Then what would be drawn over the words? Gradients of parameters train
-# the model. Saliency is $\partial f/\partial x$ with $x$ the input embeddings, one row a token, and $f$ one chosen logit or margin.
-# A plot of the embeddings alone, often named next, shows no decision at all.
+# **"Gradient saliency shows which parameters matter."** Gradients of parameters train the model; there is one for each
+# weight, and none to draw over a word. Saliency is $\partial f/\partial x$ with $x$ the input embeddings, one row a
+# token, and $f$ one chosen logit or margin. A plot of the embeddings alone, often named next, shows no decision at all.
 #
 # **"Integrated gradients satisfy the axioms, so their ranking is the truth."** Counterexample: $x + y - 2xy$ at (1, 1). The axioms say
 # how shares add up, against a baseline that you chose. They do not say that a large share means a large effect.

@@ -210,10 +210,10 @@ claim("padding_teaches_nothing", "honest loss that vanishes when padding is coun
 # $$
 #
 # because no difference $p_j - p_y$ is below $-1$. Equality needs $p_y = 1$: a perfect model. And the sum hardly depends
-# on $p$: $\log \sum_j e^{p_j}$ lies between $\log V + 1/V$ (all equal) and $\log(V - 1 + e) < \log V + (e-1)/V$ (one-hot). So $\ell$
-# is the floor plus $1 - p_y$, to within $(e-2)/V$, for any model at any step: the linear score, which is not proper
-# {cite:p}`gneiting2007strictly`. Unless two tokens nearly tie, whoever states their true uncertainty scores worse than
-# whoever pretends to be sure.
+# on $p$: $\log \sum_j e^{p_j}$ lies between $\log V + 1/V$ (all equal) and $\log(V - 1 + e) < \log V + (e-1)/V$
+# (one-hot). So $\ell$ is the floor plus $1 - p_y$, to within $(e-2)/V$, for any model at any step: the linear score. A
+# proper score is best, on average, for whoever states the true probabilities. The linear score is not proper
+# {cite:p}`gneiting2007strictly`: unless two tokens nearly tie, whoever pretends to be sure scores better.
 
 # %%
 for n in (10, 100, 50_257):
@@ -318,17 +318,18 @@ claim("ours_keeps_little", "chunked_cross_entropy: bytes kept, against all logit
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
 #
-# **"The lower the loss, the better the model."** The interviewer: *averaged over which positions, against which labels?* Count padding, and
-# the model is praised for knowing that padding follows padding; forget the shift, and it learns to copy, at a loss near zero.
-# Losses compare only on the same held-out text and the same tokenizer; across tokenizers, divide the summed nats by the
-# number of bytes.
+# **"The lower the loss, the better the model."** It depends on what is averaged. Count padding, and the model is
+# praised for knowing that padding follows padding; forget the shift, and it learns to copy, at a loss near zero. Losses
+# compare only on the same held-out text and the same tokenizer; across tokenizers, divide the summed nats by the number
+# of bytes.
 #
 # **"My model ends in a softmax, because cross-entropy compares probabilities."** Then PyTorch's function, which has a softmax
 # of its own, gives a perfect model $\log(1 + (V-1)/e)$, a nat below $\log V$. Keras's default does want probabilities: it
 # clips them and takes the logarithm, unless its TensorFlow backend still finds the logits. Hand over logits and say so.
 #
-# **"I add 1e-9 inside the log, so it is stable."** The interviewer: *what gradient does the logit of a token with probability 1e-20 get?*
-# The epsilon is all that the logarithm sees, so next to none, on the tokens with the most to teach.
+# **"I add 1e-9 inside the log, so it is stable."** It is finite, which is not the same. For a token with probability
+# 1e-20 the epsilon is all that the logarithm sees, so its logit gets next to no gradient, and it is the token with the
+# most to teach.
 #
 # **"To accumulate gradients, I average the losses of the micro-batches."** Let one of them be mostly padding: its few tokens
 # weigh as much as the other's many. Add up sums and divide once, by the number of tokens in all of them. Hugging Face's

@@ -22,18 +22,19 @@
 # %% [markdown] tags=["answer"]
 # ## The 30-second answer
 #
-# Freeze first: fit a linear head, and look at every layer, not only the last. If that falls short, tune, starting from that head.
-# Eighteen labels do not rule tuning out. Here LoRA beats the frozen last layer on subjects never seen, in nearly every draw
-# of the labels, and full fine-tuning gains as much: it is the encoder that improves, not the head. LoRA trains under a percent of
-# the numbers and comes off again. While it is on, it can forget too.
+# Freeze first: fit a linear head, and look at every layer, not only the last. If that falls short, tune, starting from
+# that head. Eighteen labels do not rule tuning out. Here LoRA beats the frozen last layer on subjects never seen, in
+# most draws of the labels, and full fine-tuning gains as much: it is the encoder that improves, not the head. LoRA
+# trains under a percent of the numbers and comes off again. While it is on, it can forget too.
 #
 # :::{dropdown} The two-minute answer
 # Transfer means: keep what pre-training learned, and let few labels say what it is for. The strategies differ in what the
 # labels may change. *Frozen*: only a head, $K(D+1)$ numbers. *Full*: everything. *LoRA*: each chosen weight $W$ of shape
 # (out, in) becomes $W + \frac{\alpha}{r}BA$, with $W$ frozen, $A$ of shape $(r, \text{in})$ and $B$ of shape $(\text{out}, r)$.
 #
-# $B$ starts at zero, so the tuned model starts as the base, and $A$ does not, so that $B$ gets a gradient. After training, $BA$
-# can be added to $W$: no extra arithmetic at inference. Or it stays apart, a small file a task, one base for all.
+# $B$ starts at zero, so the tuned model starts as the base, and $A$ does not, so that $B$ gets a gradient. After
+# training, $BA$ can be added to $W$: no extra arithmetic at inference. Or it stays apart, a small file per task, one
+# base for all.
 #
 # With few labels the number of trained parameters says little. Where they start matters, at a good encoder and a head that
 # already fits it: a random head sends its first gradients into the encoder before it means anything. And how far they go.
@@ -173,9 +174,10 @@ claim("b_moves", "first step of LoRA: largest absolute gradient of any B", b_mov
 # checkpoint still lacks before it may be called fine-tuning: labels, a loss, an optimizer, steps. Full means every layer: the
 # table of word vectors, half of the model, rests, as nearly all of its rows are of words that eighteen sentences do not hold.
 #
-# A tuned model has a new encoder and a new head. To see which of them helps, it is also scored with Ana's head, unchanged.
-# And what are its vectors about? Look at the part of their variance that lies between labels, and the part between subjects.
-# Fourteen subjects and three labels take 13/41 and 2/41 even of pure noise.
+# A tuned model has a new encoder and a new head. To see which of them helps, it is also scored with Ana's head,
+# unchanged. And what are its vectors about? Look at the part of their variance that lies between labels, and the part
+# between subjects. Pure noise has such parts too: of 42 random vectors, 14 groups of three would show 13/41 of the
+# variance between them, and three groups 2/41.
 
 # %%
 show(fine_tune)
@@ -262,10 +264,11 @@ claim("other_layers_hold_more", "18 labels, frozen MiniLM: accuracy on the avera
 # words. The encoder was trained to bring paraphrases together, and whether the tap *was* fixed or *will be* hardly moves
 # that vector. The average of all layers, frozen too and with as few parameters, does better: what the label needs was there.
 #
-# Ben and Chiara are level above her. A thousand numbers fit any eighteen labels; beyond that, size is not what counts. Nor is it
-# the head: Ana's own gains as much on the tuned vectors. On subjects that they never saw, the label's share of the variance
-# has multiplied. That share is not accuracy, though. Counted words have more of it, and the average of all layers hardly more than
-# the last: a head finds even a small direction, if it is the same for all subjects.
+# Ben and Chiara are level, above her last layer, though not in every draw above her average of all layers. A thousand
+# numbers fit any eighteen labels; beyond that, size is not what counts. Nor is it the head: Ana's own gains as much on
+# the tuned vectors. On subjects that they never saw, the label's share of the variance has multiplied. That share is
+# not accuracy, though. Counted words have more of it, and the average of all layers hardly more than the last: a head
+# finds even a small direction, if it is the same for all subjects.
 #
 # Two cautions. Steps and rates were chosen on these sixty sentences, which favors the tuned runs; eighteen labels alone
 # would not have shown them to you. And where the label is close to what the encoder was trained for, expect the frozen
@@ -316,13 +319,13 @@ claim("removal_is_exact", "entries of the encoder that differ from the checkpoin
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
 #
-# **"Eighteen labels, millions of parameters: full fine-tuning must overfit."** Then why does it not lose to the head above? Even the
-# head has more parameters than there are labels, and fits them perfectly. Count less, and ask where training starts, how far it
-# goes, and what a held-out subject says. On your data it may well lose; that is a measurement, not a theorem.
+# **"Eighteen labels, millions of parameters: full fine-tuning must overfit."** It does not lose to the head above. Even
+# the head has more parameters than there are labels, and fits them perfectly. Count less, and ask where training
+# starts, how far it goes, and what a held-out subject says. On your data it may well lose: measure it.
 #
-# **"LoRA cannot forget: the base is frozen."** The base is, the function is not. Run the old task *with the adapter on*. At the scale
-# of language models LoRA did forget less than full fine-tuning, and usually learned less {cite:p}`biderman2024lora`; that is
-# measured, not promised. What is guaranteed is the way back.
+# **"LoRA cannot forget: the base is frozen."** The base is frozen, but what the sum computes is not. Run the old task
+# *with the adapter on*. At the scale of language models LoRA did forget less than full fine-tuning, and usually learned
+# less {cite:p}`biderman2024lora`. That is an observation; only the way back is guaranteed.
 #
 # **"A and B start at zero, so that nothing changes at first."** Write down the gradient of $A$ when $B = 0$, and of $B$ when $A = 0$. Both
 # vanish, so both stay at zero for good. One factor is zero, the other is not.
