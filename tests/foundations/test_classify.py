@@ -1,0 +1,243 @@
+"""lmprep.foundations.classify against scikit-learn's, by hand, and at the edges."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import multivariate_normal
+from sklearn import naive_bayes
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LogisticRegression
+
+from lmprep.foundations.classify import GaussianNBShared, LogisticRegressionNewton, MultinomialNB
+
+seeds = st.integers(0, 10**6)
+
+
+def points(seed: int, N: int = 60, D: int = 4, K: int = 2) -> tuple[Any, Any]:
+    random = np.random.default_rng(seed)
+    y = np.append(np.arange(K), random.integers(K, size=N - K))
+    return random.normal(size=(N, D)) * np.arange(1, D + 1) + 0.5 * y[:, None], y
+
+
+def texts(seed: int, N: int = 30, V: int = 7, K: int = 3) -> tuple[Any, Any]:
+    random = np.random.default_rng(seed)
+    return random.poisson(1.5, (N, V)), np.append(np.arange(K), random.integers(K, size=N - K))
+
+
+# Multinomial naive Bayes.
+
+
+@given(seed=seeds, alpha=st.sampled_from([1e-3, 0.5, 1.0, 10.0]))
+@settings(max_examples=25)
+def test_multinomial_is_scikit_learns(seed: int, alpha: float) -> None:
+    X, y = texts(seed)
+    ours, theirs = MultinomialNB(alpha).fit(X, y), naive_bayes.MultinomialNB(alpha=alpha).fit(X, y)
+    np.testing.assert_allclose(ours.joint_log_prob(X), theirs.predict_joint_log_proba(X), atol=1e-10)
+    np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
+
+
+def test_multinomial_by_hand() -> None:
+    model = MultinomialNB(1.0).fit([[3, 1], [0, 2]], [0, 1])
+    np.testing.assert_allclose(np.exp(model.log_word), [[4 / 6, 2 / 6], [1 / 4, 3 / 4]])
+    np.testing.assert_allclose(model.joint_log_prob([[2, 0]]), np.log([[0.5 * 4 / 9, 0.5 / 16]]))
+
+
+@given(seed=seeds)
+@settings(max_examples=20)
+def test_multinomial_log_odds_are_linear(seed: int) -> None:
+    X, y = texts(seed, K=2)
+    model = MultinomialNB().fit(X, y)
+    w, b = model.linear()
+    np.testing.assert_allclose(X @ w + b, np.diff(model.joint_log_prob(X), axis=1)[:, 0], atol=1e-10)
+
+
+@given(seed=seeds)
+@settings(max_examples=20)
+def test_multinomial_is_the_texts_of_a_class_joined(seed: int) -> None:
+    X, y = texts(seed)
+    joined = np.stack([X[y == k].sum(axis=0) for k in range(3)])
+    np.testing.assert_allclose(MultinomialNB().fit(X, y).log_word,
+                               MultinomialNB().fit(joined, [0, 1, 2]).log_word, atol=1e-12)  # fmt: skip
+
+
+# Gaussian naive Bayes with shared variances.
+
+
+@given(seed=seeds, K=st.integers(2, 4))
+@settings(max_examples=20)
+def test_gaussian_is_the_normal_density(seed: int, K: int) -> None:
+    X, y = points(seed, K=K)
+    model = GaussianNBShared().fit(X, y)
+    rest = np.concatenate([X[y == k] - X[y == k].mean(axis=0) for k in range(K)])
+    covariance = np.diag((rest**2).sum(axis=0) / len(X))
+    parts = [X[y == k] for k in range(K)]
+    densities = [multivariate_normal(part.mean(axis=0), covariance).logpdf(X) for part in parts]
+    want = np.stack(
+        [d + np.log(len(part) / len(X)) for d, part in zip(densities, parts, strict=True)], axis=1
+    )
+    np.testing.assert_allclose(model.joint_log_prob(X), want, atol=1e-10)
+    np.testing.assert_array_equal(model.predict(X), want.argmax(axis=1))
+
+
+def test_gaussian_is_scikit_learns_where_classes_have_equal_variances() -> None:
+    random = np.random.default_rng(0)
+    zero = random.normal(size=(20, 3))
+    X, y = np.concatenate([zero, zero + np.array([1.0, -0.5, 2.0])]), np.repeat([0, 1], 20)
+    theirs = naive_bayes.GaussianNB(var_smoothing=0).fit(X, y)
+    np.testing.assert_allclose(
+        GaussianNBShared().fit(X, y).joint_log_prob(X), theirs.predict_joint_log_proba(X), atol=1e-10
+    )
+
+
+@given(seed=seeds)
+@settings(max_examples=20)
+def test_gaussian_log_odds_are_linear(seed: int) -> None:
+    X, y = points(seed)
+    model = GaussianNBShared().fit(X, y)
+    w, b = model.linear()
+    np.testing.assert_allclose(X @ w + b, np.diff(model.joint_log_prob(X), axis=1)[:, 0], atol=1e-9)
+
+
+@given(seed=seeds)
+@settings(max_examples=20)
+def test_gaussian_does_not_see_dependence_within_classes(seed: int) -> None:
+    X, y = points(seed)
+    shuffled = X.copy()
+    for k in (0, 1):
+        shuffled[y == k] = np.random.default_rng(seed).permuted(X[y == k], axis=0)
+    (w, b), (other_w, other_b) = (GaussianNBShared().fit(x, y).linear() for x in (X, shuffled))
+    np.testing.assert_allclose(w, other_w, atol=1e-9)
+    assert b == pytest.approx(other_b, abs=1e-9)
+
+
+def test_gaussian_on_one_feature_is_linear_discriminant_analysis() -> None:
+    X, y = points(3, D=1)
+    theirs = LinearDiscriminantAnalysis(solver="lsqr").fit(X, y)
+    w, b = GaussianNBShared().fit(X, y).linear()
+    np.testing.assert_allclose(w, theirs.coef_[0], rtol=1e-9)
+    np.testing.assert_allclose(b, theirs.intercept_[0], rtol=1e-9)
+
+
+# Logistic regression.
+
+
+@given(seed=seeds, l2=st.sampled_from([0.03, 1.0, 50.0]))
+@settings(max_examples=10)
+def test_logistic_is_scikit_learns(seed: int, l2: float) -> None:
+    X, y = points(seed)
+    ours = LogisticRegressionNewton(l2).fit(X, y)
+    theirs = LogisticRegression(C=1 / l2, tol=1e-10, max_iter=5000).fit(X, y)
+    np.testing.assert_allclose(ours.weights, theirs.coef_[0], atol=1e-4)
+    np.testing.assert_allclose(ours.offset, theirs.intercept_[0], atol=1e-4)
+    np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
+
+
+@given(seed=seeds, l2=st.sampled_from([0.0, 1e-3, 1.0, 1e6]))
+@settings(max_examples=15)
+def test_logistic_gradient_vanishes(seed: int, l2: float) -> None:
+    X, y = points(seed, N=200)
+    model = LogisticRegressionNewton(l2).fit(X, y)
+    p = 1 / (1 + np.exp(-model.log_odds(X)))
+    np.testing.assert_allclose(X.T @ (p - y) + l2 * model.weights, 0, atol=1e-6)
+    assert (p - y).sum() == pytest.approx(0, abs=1e-6)  # the offset is not penalized
+    w, b = model.linear()
+    np.testing.assert_array_equal(model.predict(X), (X @ w + b > 0).astype(int))
+
+
+def test_logistic_without_features_that_tell_gives_the_shares() -> None:
+    model = LogisticRegressionNewton(1.0).fit(np.zeros((10, 2)), [1] * 7 + [0] * 3)
+    np.testing.assert_allclose(model.weights, 0, atol=1e-12)
+    assert model.offset == pytest.approx(np.log(7 / 3))
+
+
+def test_logistic_fits_separated_classes_with_a_penalty_and_says_so_without() -> None:
+    X, y = np.array([[-2.0], [-1.0], [1.0], [3.0]]), [0, 0, 1, 1]
+    assert (LogisticRegressionNewton(1e-6).fit(X, y).predict(X) == y).all()
+    with pytest.raises(RuntimeError, match="larger l2"):
+        LogisticRegressionNewton(0.0).fit(X, y)
+    with pytest.raises(RuntimeError, match="larger l2"):  # all but one point on the plane's sides
+        LogisticRegressionNewton(0.0).fit([[-1.0], [0.0], [0.0], [1.0]], [0, 0, 1, 1])
+
+
+def test_logistic_weights_of_a_huge_penalty_point_along_the_difference_of_means() -> None:
+    X, y = points(5, N=80)
+    y = np.arange(80) % 2
+    difference = X[y == 1].mean(axis=0) - X[y == 0].mean(axis=0)
+    weights = LogisticRegressionNewton(1e8).fit(X, y).weights
+    np.testing.assert_allclose(weights * 1e8 / (len(X) / 4), difference, rtol=1e-4)
+
+
+def test_logistic_takes_features_of_any_size() -> None:
+    X, y = points(6, N=200)
+    small, large = (LogisticRegressionNewton(0.0).fit(X * scale, y) for scale in (1e-6, 1e6))
+    np.testing.assert_allclose(small.weights * 1e-6, large.weights * 1e6, rtol=1e-5)
+    assert np.isfinite(LogisticRegressionNewton(1.0).fit(X * 1e8, y).log_odds(X * 1e8)).all()
+
+
+# Bad input.
+
+MODELS = (MultinomialNB(), GaussianNBShared(), LogisticRegressionNewton())
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
+@pytest.mark.parametrize(
+    ("X", "y", "error", "match"),
+    [
+        ([[1.0], [2.0]], [0], ValueError, "y"),
+        ([1.0, 2.0], [0, 1], ValueError, "shape"),
+        (np.zeros((0, 2)), [], ValueError, "neither 0"),
+        ([[1.0], [np.nan]], [0, 1], ValueError, "finite"),
+        ([[1.0], [np.inf]], [0, 1], ValueError, "finite"),
+        ([[1.0], [2.0]], [0.0, 1.0], TypeError, "whole"),
+        ([[1.0], [2.0]], [1, 1], ValueError, "each of the classes"),
+        ([[1.0], [2.0]], [0, 2], ValueError, "each of the classes"),
+        ([[1.0], [2.0]], [-1, 0], ValueError, "each of the classes"),
+    ],
+)
+def test_bad_examples_are_refused(model: Any, X: Any, y: Any, error: type[Exception], match: str) -> None:
+    with pytest.raises(error, match=match):
+        model.fit(X, y)
+
+
+def test_other_bad_input_is_refused() -> None:
+    for alpha in (0, -1, np.inf, np.nan):
+        with pytest.raises(ValueError, match="alpha"):
+            MultinomialNB(alpha)
+    for l2 in (-1, np.inf, np.nan):
+        with pytest.raises(ValueError, match="l2"):
+            LogisticRegressionNewton(l2)
+    with pytest.raises(ValueError, match="counts"):
+        MultinomialNB().fit([[1, -1], [0, 2]], [0, 1])
+    with pytest.raises(ValueError, match=r"features \[1\]"):
+        GaussianNBShared().fit([[1.0, 5.0], [2.0, 5.0], [3.0, 6.0]], [0, 0, 1])
+    with pytest.raises(ValueError, match="max_steps"):
+        LogisticRegressionNewton().fit([[1.0], [2.0]], [0, 1], max_steps=0)
+    with pytest.raises(ValueError, match="two classes"):
+        LogisticRegressionNewton().fit([[1.0], [2.0], [0.0]], [0, 1, 2])
+
+
+def test_three_classes_have_no_single_log_odds() -> None:
+    X, y = texts(0)
+    for model in (MultinomialNB().fit(X, y), GaussianNBShared().fit(X, y)):
+        with pytest.raises(ValueError, match="two classes"):
+            model.linear()
+
+
+def test_another_width_is_refused() -> None:
+    X, y = texts(0, K=2)
+    for model in (MultinomialNB(), GaussianNBShared(), LogisticRegressionNewton()):
+        fitted: Any = model.fit(X, y)
+        with pytest.raises(ValueError, match="shape"):
+            fitted.predict(X[:, 1:])
+
+
+def test_inputs_stay_as_they_were() -> None:
+    X, y = texts(1, K=2)
+    before = X.copy(), y.copy()
+    for model in MODELS:
+        model.fit(X, y).predict(X)
+    np.testing.assert_array_equal(X, before[0])
+    np.testing.assert_array_equal(y, before[1])
