@@ -84,7 +84,8 @@ device = setup()
 #
 # ## Three cells, and which factor meets the past
 #
-# With $x_t$ of shape $(B, D)$ and a state of $(B, H)$, torch stacks the gates' matrices in one of $(4H, D)$ and one of $(4H, H)$:
+# With $x_t$ of shape $(B, D)$ and a state of $(B, H)$, torch stacks $G$ blocks of $H$ rows in one matrix of
+# $(GH, D)$ for the input and one of $(GH, H)$ for the state:
 #
 # | | state | blocks, in torch's order | the path that a gate controls |
 # |---|---|---|---|
@@ -208,7 +209,7 @@ for number, name in enumerate(arms):
 axes[0].set(title="Before training: half open forgets almost like no gate", yscale="log",
             xlabel="lag in steps", ylabel="norm of the Jacobian", xlim=(0, T * 1.4))  # fmt: skip
 axes[1].set(title="In training: a GRU learns neither half open nor wide open", xlim=(10, num_steps * 1.35),
-            xlabel="update", ylabel="loss in nats, mean of ten updates")  # fmt: skip
+            ylim=(-0.02, 1.0), xlabel="update", ylabel="loss in nats, mean of ten updates")  # fmt: skip
 label_lines(axes[0]), label_lines(axes[1])
 plt.show()
 
@@ -236,7 +237,7 @@ claim("input_gate_is_why", "the same LSTM with its input bias at −3: Jacobian'
 # GRU sometimes finds the opening itself, and in some draws even the plain RNN is lucky.
 #
 # The LSTM's norm *grows*. Its cell is kept at 0.95, and at each step a half-open input gate adds something that depends on
-# the old $h$; nothing ties $i$ to $1-f$. Close the input gate as far, and the norm falls to the GRU's. Training
+# the old $h$; nothing ties $i$ to $1-f$. Close the input gate as far, and the norm falls to about the GRU's. Training
 # shows the difference less clearly: with $f$ alone open, some draws learn and some stay at chance; run other seeds.
 #
 # ## Padding turns a lag of ten into a lag of sixty

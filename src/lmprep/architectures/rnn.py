@@ -291,10 +291,11 @@ def jacobian_norms(cell: RNNCell | GRUCell | LSTMCell, x: Tensor) -> Tensor:
             states.append(step(x[t : t + 1], states[-1]))
     before = torch.cat(states).requires_grad_()  # (T, S)
     with torch.enable_grad():
-        after = step(x, before)  # all steps side by side, as a batch: none depends on another's row
-        rows = [torch.autograd.grad(column.sum(), before, retain_graph=True)[0] for column in after.unbind(1)]
+        # All steps side by side, as a batch: a row of `after` depends on its own row of `before`.
+        columns = step(x, before).unbind(dim=1)  # S of (T,)
+        rows = [torch.autograd.grad(c.sum(), before, retain_graph=True)[0] for c in columns]
     product, norms = torch.eye(width, dtype=x.dtype, device=x.device), []
-    for jacobian in torch.stack(rows, dim=1).flip(0):  # (S, S) each, the last step's first
+    for jacobian in torch.stack(rows, dim=1).flip(0):  # (S, S), the last step's first
         product = product @ jacobian
         norms.append(torch.linalg.matrix_norm(product, ord=2))
     return torch.stack(norms)
