@@ -109,8 +109,8 @@ display(HTML(f'<table class="table dataframe">{table}</table>'))
 # Read as a specification:
 #
 # 1. Special tokens are never chosen. Every other one is, with probability 15 %, independently.
-# 2. A chosen token becomes `[MASK]` in 80 % of the cases, any id of the vocabulary in 10 %, and stays in 10 %: of all
-#    tokens 12 %, 1.5 % and 1.5 %.
+# 2. A chosen token becomes `[MASK]` in 80 % of the cases, any id of the vocabulary in 10 %, and stays in 10 %: of
+#    all that could be chosen, 12 %, 1.5 % and 1.5 %.
 # 3. The label is the old id where a token was chosen, −100 elsewhere. A token that was chosen and stayed has a label too: the
 #    encoder cannot tell it from one that nobody asked about.
 # 4. The draws are fresh each time a text comes by (*dynamic* masking). BERT wrote ten masked copies in advance.
