@@ -296,7 +296,7 @@ claim("random_tokens_make_it_doubt", "wrong words that it repeats: 80/0/20 minus
 # With `[MASK]` alone, the state at a real token was never asked for anything, and the head rarely names the token it
 # reads. With kept tokens and no random ones, repeating is always right, so a wrong word is believed too. With both, Bayes' rule sets
 # the trust: if the context gives the shown token probability $q$, it was kept, not drawn, with probability $0.1\,q / (0.1\,q + 0.1/V) = q /
-# (q + 1/V)$. Believe what is likelier than a blind draw.
+# (q + 1/V)$. So it trusts the shown token where context makes it more probable than $1/V$.
 #
 # Does it matter after fine-tuning? Little: with 100 % `[MASK]` BERT's accuracy on MNLI was 84.3, against 84.2, and F1 in
 # named-entity recognition 94.9, against 95.4. With frozen states as features, it fell from 94.9 to 94.0 {cite:p}`devlin2019bert`.
