@@ -235,8 +235,8 @@ claim("too_little_with_d", "d = 64: mean gradient with ÷ d over that with ÷ �
 # ## A set goes in, a set comes out
 #
 # No position appears in the formula. A layer is *permutation-equivariant* if permuting its inputs permutes its outputs
-# alike. Let $P$ permute the rows of $X$. Then $\mathrm{softmax}(PQK^\top P^\top)\,PV =
-# P\,\mathrm{softmax}(QK^\top)\,P^\top PV$, so outputs move with their tokens. A causal mask breaks that, but less than
+# alike. Let $P$ permute the rows of $X$. Then
+# $\mathrm{softmax}(PQK^\top P^\top)\,PV = P\,\mathrm{softmax}(QK^\top)\,P^\top PV$, so outputs move with their tokens. A causal mask breaks that, but less than
 # one might think: the last position sees everything, and one causal layer gives it the same output in whatever order
 # the past came. With a second layer it notices, because the past positions saw different prefixes.
 

@@ -347,8 +347,8 @@ claim("wrong_shape", "rare class of another shape: average precision that weight
 # **"We have 96 % accuracy."** So has the model that never says yes. Ask what it found, and what each find cost: recall at a
 # precision you can afford, or the bill.
 #
-# **"I copied the complaints until both classes were equal, then I split."** Ask for `set(train_texts) &
-# set(test_texts)`. A complaint was not trained on only if all its 24 copies fell into the held-out fifth, which happens
+# **"I copied the complaints until both classes were equal, then I split."** Ask for
+# `set(train_texts) & set(test_texts)`. A complaint was not trained on only if all its 24 copies fell into the held-out fifth, which happens
 # once in $5^{24}$ times: the test asks for what was learned by heart. And a test set of halves says nothing about
 # precision at 4 %. Split first, stratified; copy the rare class or thin out the common one, in training alone.
 #

@@ -21,10 +21,10 @@
 # %% [markdown] tags=["answer"]
 # ## The 30-second answer
 #
-# Clip each example's gradient to norm C, add up the batch, add Gaussian noise of standard deviation sigma times C, divide by the
-# expected batch size. Clipping caps what one example can do, noise hides it, and an accountant adds up the steps. Epsilon 2.7
-# promises: whatever an attacker knows, any test for one example calls members "in" at most about fifteen times as often as
-# non-members, plus delta. Without clipping, the same noise promises nothing.
+# Clip each example's gradient to norm C, add up the batch, add Gaussian noise of standard deviation sigma times C,
+# divide by the expected batch size. Clipping caps what one example can do, noise hides it, and an accountant adds up
+# the steps. Epsilon 2.7 promises: whatever an attacker knows, any test for one example calls members "in" at most about
+# fifteen times as often as non-members, plus delta. Without clipping, the same noise promises next to nothing.
 #
 # :::{dropdown} The two-minute answer
 # A mechanism $M$ is $(\varepsilon, \delta)$-differentially private if $P(M(D) \in S) \le e^\varepsilon P(M(D') \in S) + \delta$ for all
@@ -139,8 +139,8 @@ claim("dp_hides_her", "DP-SGD with ε = 2.7: share of hits, guessing membership 
       hits["DP-SGD"], at_most=0.68)  # fmt: skip
 
 # %% [markdown]
-# Nothing in the first model *is* Ada's record. Her pull on three weights was enough. Clipping alone weakens the pull but
-# does not hide it. Against the noise you do little better than by tossing a coin of your own.
+# Nothing in the first model *is* Ada's record. Her pull on three weights was enough. Clipping alone weakens the pull
+# but does not hide it. Against the noise you are right only a little more often than a coin would be.
 #
 # ## Cap one person's pull, then hide it
 #
@@ -152,8 +152,10 @@ claim("dp_hides_her", "DP-SGD with ε = 2.7: share of hits, guessing membership 
 # \qquad z \sim \mathcal N(0, I) .
 # $$
 #
-# Add one example to the data and the sum moves by at most $C$, its *sensitivity*, whoever that is. Only then does $\sigma$, the noise
-# in units of $C$, mean anything. $qN$ is a constant: divide by $|B|$ instead and the divisor itself depends on who was drawn.
+# Add one example to the data and the sum moves by at most $C$, its *sensitivity*, whoever that is. Only then does
+# $\sigma$, the noise in units of $C$, mean anything. The divisor is a number fixed in public beforehand, about $qN$:
+# $|B|$ would itself depend on who was drawn. An empty batch gets its noise too, or a bare zero would tell that nobody
+# was drawn.
 
 # %%
 show(per_example_gradients, clip_and_noise)
@@ -219,16 +221,21 @@ claim("dear_at_the_end", "digits, ε below 0.3: test accuracy lost to the noise"
 #
 # ## The accountant adds up divergences
 #
-# Worst case in one step: Ada's clipped gradient has norm $C$. In units of $C$ and along her gradient, the published number is
-# $\mathcal N(0, \sigma^2)$ without her and $(1 - q)\,\mathcal N(0, \sigma^2) + q\,\mathcal N(1, \sigma^2)$ with her. For whole
-# $\alpha \ge 2$ their Rényi divergence is {cite:p}`mironov2019renyi`
+# Worst case in one step: Ada's clipped gradient has norm $C$. In units of $C$ and along her gradient, the published
+# number is $\mathcal N(0, \sigma^2)$ without her and $(1 - q)\,\mathcal N(0, \sigma^2) + q\,\mathcal N(1, \sigma^2)$
+# with her. The *privacy loss* is the logarithm of how many times likelier a published number is under one than under
+# the other; the Rényi divergence of order $\alpha$ averages it, the more on its worst values the larger $\alpha$ is,
+# and adds up over steps. For whole $\alpha \ge 2$ it is {cite:p}`mironov2019renyi`
 #
 # $$
 # D_\alpha = \frac{1}{\alpha - 1} \log \sum_{k=0}^{\alpha} \binom{\alpha}{k} (1 - q)^{\alpha - k} q^k \, e^{k(k-1)/2\sigma^2} ,
 # $$
 #
-# and the other direction is no larger. $T$ steps cost $T D_\alpha$, even if each step looks at the results of those before
-# {cite:p}`mironov2017renyi`; after a while $\varepsilon$ grows about like $\sqrt T$, in the end linearly. Every $\alpha$ gives a valid $\varepsilon$ {cite:p}`balle2020hypothesis`, and the accountant takes the smallest:
+# and the other direction is no larger. At $q = 1$ this is $\alpha / 2\sigma^2$; at small $q$ it shrinks about like
+# $q^2$, as nobody knows in which steps she was: *amplification* by sampling. $T$ steps cost $T D_\alpha$, even if each
+# step looks at the results of those before {cite:p}`mironov2017renyi`; after a while $\varepsilon$ grows about like
+# $\sqrt T$, in the end linearly. Every $\alpha$ gives a valid $\varepsilon$ {cite:p}`balle2020hypothesis`, and the
+# accountant takes the smallest:
 #
 # $$
 # \varepsilon = \min_\alpha \; T D_\alpha + \log \frac{\alpha - 1}{\alpha} - \frac{\log \delta + \log \alpha}{\alpha - 1} .
@@ -257,16 +264,15 @@ agrees("epsilon", "opacus.accountants.RDPAccountant, same orders, five values of
 # $$
 #
 # This holds for every $S$, so for every attacker {cite:p}`wasserman2010statistical`. Add the two: of fair coins Eve gets at most a
-# share $(e^\varepsilon + \delta)/(1 + e^\varepsilon)$ right. For $\varepsilon = 2.7$ that is 94 of 100: no strong promise, if it were all that
-# bounds her. Its bite is at small error rates: if she wrongly accuses one in a thousand, she finds at most 1.5 % of the members.
+# share $(e^\varepsilon + \delta)/(1 + e^\varepsilon)$ right. For $\varepsilon = 2.7$ that is 94 of 100. Its bite is at small error rates: if she wrongly accuses one in a thousand, she finds at most 1.5 % of the members.
 #
 # Does the trainer keep the promise? Let Eve know all but the coin, who else is drawn included, and watch each
 # update: the accountant allows her that. She subtracts the others, and the likelihood ratio of what is left is, by Neyman and Pearson,
 # the best test there is; its logarithm is her *evidence*. She says "in" above 1.5, fixed beforehand. Clopper–Pearson
 # intervals around her two rates give the smallest $\varepsilon$ that they leave possible, with 95 % confidence: what she has *proven*.
 #
-# Likelihood ratios say more than counts. What she saw is $e^{-\text{evidence}}$ times as likely without Ada as with her, so plays with
-# Ada alone give both rates, for every threshold, as if the game went on forever.
+# Likelihood ratios say more than counts. Each play with Ada also tells how likely the same numbers are without her:
+# $e^{-\text{evidence}}$ times. So plays with Ada alone give both rates, for every threshold.
 
 # %%
 member = torch.arange(2 * plays) < plays
@@ -329,7 +335,7 @@ claim("loss_is_enough", "DP-SGD: the watcher's share of hits minus that of one w
 # The proof alone is a blunt test: a trainer with half the noise would pass it. The claim on her evidence fails him, but takes Eve's likelihoods
 # on trust. Without clipping Ada's gradient is up to $\sqrt{10}$ long, far beyond $C$, and the same noise hides nothing.
 #
-# Nor did you miss much by not watching. For a record this odd, the loss of the published model tells nearly as much as all its updates.
+# For a record this odd, the loss of the published model tells nearly as much as all its updates.
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
@@ -337,15 +343,16 @@ claim("loss_is_enough", "DP-SGD: the watcher's share of hits minus that of one w
 # **"We add Gaussian noise to the gradients, so training is private."** Ask back: *noise of what size, compared with what?* Without a bound on one
 # example's gradient there is no such size: whoever's gradient is long enough is seen through any noise. That is the unclipped curve above.
 #
-# **"`clip_grad_norm_` is on already, so only noise is missing."** That clips the batch's mean. *How far can one person move it now?* If her gradient is long enough, by as much
-# as $2C$, from one end of the ball to the other, while noise of $\sigma C/qN$ was meant to hide a move of $C/qN$.
+# **"`clip_grad_norm_` is on already, so only noise is missing."** That clips the batch's mean. If her gradient is long
+# enough, one person can still move it by as much as $2C$, from one end of the ball to the other, while noise of
+# $\sigma C/qN$ was meant to hide a move of $C/qN$.
 #
 # **"With ε this small, the model cannot reveal that Ada is sick."** Suppose everyone with her measurements is. The model says so, whether or
 # not she took part, and ε does not count that. It bounds what changes through *her* record.
 #
-# **"The names are removed, and training is federated, so we need no DP."** *Which attacker is each of them against?* Records without
-# names can be linked to others that have them; updates and finished models still carry what they were trained on. DP is the one of
-# the three that bounds what the published model says about a member.
+# **"The names are removed, and training is federated, so we need no DP."** They are against different attackers.
+# Records without names can be linked to others that have them; updates and finished models still carry what they were
+# trained on. DP is the one of the three that bounds what the published model says about a member.
 
 # %% [markdown] tags=["followups"]
 # ## Follow-ups
@@ -358,7 +365,7 @@ claim("loss_is_enough", "DP-SGD: the watcher's share of hits minus that of one w
 #
 # :::{dropdown} What is δ, and how small?
 # The slack in the inequality: roughly, the probability that the factor $e^\varepsilon$ does not hold. Publishing one random record in the clear
-# is $(0, 1/N)$-private, so $\delta$ must lie well below $1/N$; {cite:t}`abadi2016deep` prefer it below $1/N$. An ε without its δ says nothing.
+# is $(0, 1/N)$-private, so $\delta$ must lie well below $1/N$. An ε without its δ says nothing.
 # :::
 #
 # :::{dropdown} Is 2.7 a good ε?
@@ -370,11 +377,6 @@ claim("loss_is_enough", "DP-SGD: the watcher's share of hits minus that of one w
 # Perhaps nothing. Pure DP degrades to $5\varepsilon$; with $\delta$, the generic bound is $(5\varepsilon, 5e^{4\varepsilon}\delta)$, and at
 # $\varepsilon = 2.7$, $\delta = 10^{-4}$ that slack is above 1. If people are to be protected, sample
 # and clip by person: one sum over her records, clipped once.
-# :::
-#
-# :::{dropdown} Does clipping bias the gradient?
-# Yes: long gradients are shortened, short ones are not, and the mean of the clipped ones may point elsewhere, even away
-# from a minimum. How much depends on how symmetric the gradients' distribution is {cite:p}`chen2020understanding`. Noise, by contrast, has mean zero.
 # :::
 #
 # :::{dropdown} Why is batch norm forbidden?
