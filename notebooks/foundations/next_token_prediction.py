@@ -248,7 +248,7 @@ claim("to_the_last_bit", "coded in float64, decoded with p rounded to float32: s
 # models. Rounding the probabilities in the seventh digit, on your side alone, moves a cut; one token comes out wrong, and all after it are
 # asked in a wrong context.
 #
-# The LSTM, after a second of training, is no match for the counts. That says something about the second, not about networks.
+# The LSTM, after 120 small updates, is no match for the counts. That says something about 120 updates, not about networks.
 #
 # ## On a short text, counts from a blank start beat zlib, bz2 and lzma
 #
@@ -285,7 +285,7 @@ restored = bytes(blank.decode(blank_file(test)[:-4], largest)) == test
 _, ax = plt.subplots(figsize=(7.2, 3.6))
 for name, rate in rates.items():
     ax.plot(sizes, rate, "o-", label=name)
-ax.set(title="The less text, the more the simple model leads", xscale="log")
+ax.set(title="In the end the counts make the smallest file", xscale="log")
 ax.set(xlabel="bytes of text", ylabel="bits per byte", xlim=(sizes[0] * 0.9, largest * 3.5))
 ax.set_xticks(sizes, [f"{size:,}" for size in sizes])
 label_lines(ax)
