@@ -11,7 +11,14 @@ from sklearn import naive_bayes
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 
-from lmprep.foundations.classify import GaussianNBShared, LogisticRegressionNewton, MultinomialNB
+from lmprep.foundations.classify import (
+    GaussianNBShared,
+    LinearDiscriminant,
+    LogisticRegressionNewton,
+    MultinomialNB,
+    error_on_normals,
+    shuffle_within_classes,
+)
 
 seeds = st.integers(0, 10**6)
 
@@ -63,6 +70,17 @@ def test_multinomial_is_the_texts_of_a_class_joined(seed: int) -> None:
                                MultinomialNB().fit(joined, [0, 1, 2]).log_word, atol=1e-12)  # fmt: skip
 
 
+def test_multinomial_samples_have_the_model_s_frequencies() -> None:
+    X, y = texts(2, K=2)
+    model = MultinomialNB().fit(X, y)
+    classes, lengths = np.repeat([0, 1], 500), np.arange(1000) % 40
+    drawn = model.sample(classes, lengths, np.random.default_rng(0))
+    np.testing.assert_array_equal(drawn.sum(axis=1), lengths)
+    for k in (0, 1):
+        counts = drawn[classes == k].sum(axis=0)
+        np.testing.assert_allclose(counts / counts.sum(), np.exp(model.log_word[k]), atol=0.02)
+
+
 # Gaussian naive Bayes with shared variances.
 
 
@@ -105,9 +123,7 @@ def test_gaussian_log_odds_are_linear(seed: int) -> None:
 @settings(max_examples=20)
 def test_gaussian_does_not_see_dependence_within_classes(seed: int) -> None:
     X, y = points(seed)
-    shuffled = X.copy()
-    for k in (0, 1):
-        shuffled[y == k] = np.random.default_rng(seed).permuted(X[y == k], axis=0)
+    shuffled = shuffle_within_classes(X, y, np.random.default_rng(seed))
     (w, b), (other_w, other_b) = (GaussianNBShared().fit(x, y).linear() for x in (X, shuffled))
     np.testing.assert_allclose(w, other_w, atol=1e-9)
     assert b == pytest.approx(other_b, abs=1e-9)
@@ -119,6 +135,25 @@ def test_gaussian_on_one_feature_is_linear_discriminant_analysis() -> None:
     w, b = GaussianNBShared().fit(X, y).linear()
     np.testing.assert_allclose(w, theirs.coef_[0], rtol=1e-9)
     np.testing.assert_allclose(b, theirs.intercept_[0], rtol=1e-9)
+
+
+# Linear discriminant analysis.
+
+
+@given(seed=seeds)
+@settings(max_examples=10)
+def test_discriminant_is_scikit_learns(seed: int) -> None:
+    X, y = points(seed)
+    theirs = LinearDiscriminantAnalysis(solver="lsqr").fit(X, y)
+    w, b = LinearDiscriminant().fit(X, y).linear()
+    np.testing.assert_allclose(w, theirs.coef_[0], rtol=1e-8, atol=1e-10)
+    assert b == pytest.approx(theirs.intercept_[0], abs=1e-8)
+
+
+def test_discriminant_wants_more_examples_than_features() -> None:
+    X, y = points(0, N=5)
+    with pytest.raises(ValueError, match="at least D"):
+        LinearDiscriminant().fit(X, y)
 
 
 # Logistic regression.
@@ -177,9 +212,49 @@ def test_logistic_takes_features_of_any_size() -> None:
     assert np.isfinite(LogisticRegressionNewton(1.0).fit(X * 1e8, y).log_odds(X * 1e8)).all()
 
 
+# What the comparison is made with.
+
+
+@given(seed=seeds)
+@settings(max_examples=20)
+def test_shuffling_keeps_each_feature_s_values_in_each_class_and_nothing_else(seed: int) -> None:
+    X, y = points(seed, N=400, D=2, K=3)
+    X[:, 1] += 3 * X[:, 0]
+    before = X.copy()
+    shuffled = shuffle_within_classes(X, y, np.random.default_rng(seed))
+    np.testing.assert_array_equal(X, before)
+    for k in range(3):
+        np.testing.assert_array_equal(np.sort(shuffled[y == k], axis=0), np.sort(X[y == k], axis=0))
+        assert abs(np.corrcoef(shuffled[y == k].T)[0, 1]) < 0.5 < np.corrcoef(X[y == k].T)[0, 1]
+
+
+def test_error_on_normals_is_what_sampling_finds() -> None:
+    random = np.random.default_rng(0)
+    mean, root = np.array([0.3, -0.2, 0.5]), random.normal(size=(3, 3))
+    w, b = np.array([1.0, 0.4, 0.8]), 0.3
+    y = np.arange(200_000) % 2
+    x = (2 * y - 1)[:, None] * mean + random.normal(size=(len(y), 3)) @ root.T
+    sampled = ((x @ w + b > 0) != y).mean()
+    assert error_on_normals((w, b), mean, root @ root.T) == pytest.approx(sampled, abs=0.005)
+
+
+def test_error_on_normals_by_hand() -> None:
+    one = np.array([1.0])
+    assert error_on_normals((one, 0.0), one, np.eye(1)) == pytest.approx(0.158655, abs=1e-6)  # Φ(−1)
+    assert error_on_normals((-one, 0.0), one, np.eye(1)) == pytest.approx(0.841345, abs=1e-6)
+    assert error_on_normals((one, 1e9), one, np.eye(1)) == pytest.approx(0.5)  # always class 1
+    assert error_on_normals((7 * one, 3.5), one, 4 * np.eye(1)) == pytest.approx(
+        (0.226627 + 0.401294) / 2, abs=1e-6
+    )  # Φ(−0.75) and Φ(−0.25)
+    with pytest.raises(ValueError, match="shapes"):
+        error_on_normals((one, 0.0), np.ones(2), np.eye(2))
+    with pytest.raises(ValueError, match="vary"):
+        error_on_normals((0 * one, 0.0), one, np.eye(1))
+
+
 # Bad input.
 
-MODELS = (MultinomialNB(), GaussianNBShared(), LogisticRegressionNewton())
+MODELS = (MultinomialNB(), GaussianNBShared(), LinearDiscriminant(), LogisticRegressionNewton())
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
@@ -238,6 +313,7 @@ def test_inputs_stay_as_they_were() -> None:
     X, y = texts(1, K=2)
     before = X.copy(), y.copy()
     for model in MODELS:
-        model.fit(X, y).predict(X)
+        fitted: Any = model.fit(X, y)
+        fitted.linear()
     np.testing.assert_array_equal(X, before[0])
     np.testing.assert_array_equal(y, before[1])

@@ -4,6 +4,7 @@ The log-odds of all of them are w · x + b. They differ in what the training dat
 """
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -54,6 +55,19 @@ class MultinomialNB:
             ValueError: X is not (N, V), or a count is negative, NaN or infinite.
         """
         return _rows(_counts(X), self.log_word.shape[1]) @ self.log_word.T + self.log_prior
+
+    def sample(
+        self, y: ArrayLike, lengths: NDArray[np.integer], rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """Texts (N, V) as the model believes them to be: words drawn independently from their class.
+
+        Args:
+            y: (N,), the classes, 0 to K − 1.
+            lengths: (N,), how many words each text has.
+            rng: draws the words.
+        """
+        words = np.exp(self.log_word)
+        return rng.multinomial(lengths, (words / words.sum(axis=1, keepdims=True))[np.asarray(y)])
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
         """The likelier class of each text, (N,)."""
@@ -122,6 +136,42 @@ class GaussianNBShared:
         w = (self.means[1] - self.means[0]) / self.variances  # (D,)
         middle = self.means.mean(axis=0)
         return w, float(self.log_prior[1] - self.log_prior[0] - w @ middle)
+
+
+class LinearDiscriminant:
+    """Linear discriminant analysis of two classes: normal, with one full covariance that both share.
+
+    After `fit`: `weights` (D,) and `offset`, by maximum likelihood of p(x, y).
+
+    Source: Efron (1975).
+    """
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> "LinearDiscriminant":
+        """Take the means and the covariance within classes.
+
+        Args:
+            X: (N, D), finite.
+            y: (N,), 0 or 1, both at least once.
+
+        Raises:
+            TypeError: the classes are not whole numbers.
+            ValueError: shapes do not fit, a number is NaN or infinite, classes are not 0 and 1, or there are
+                fewer than D + 2 examples.
+        """
+        x, labels = _examples(X, y)
+        _two(int(labels.max()) + 1)
+        if len(x) < x.shape[1] + 2:
+            raise ValueError(f"X must have at least D + 2 = {x.shape[1] + 2} rows, got {len(x)}")
+        means = np.stack([x[labels == k].mean(axis=0) for k in (0, 1)])  # (2, D)
+        rest = x - means[labels]
+        self.weights = np.linalg.solve(rest.T @ rest / len(x), means[1] - means[0])
+        log_prior = _log_shares(labels)
+        self.offset = float(log_prior[1] - log_prior[0] - self.weights @ means.mean(axis=0))
+        return self
+
+    def linear(self) -> tuple[Floats, float]:
+        """w (D,) and b, such that the log-odds of class 1 against class 0 are w · x + b."""
+        return self.weights, self.offset
 
 
 class LogisticRegressionNewton:
@@ -197,6 +247,49 @@ class LogisticRegressionNewton:
     def linear(self) -> tuple[Floats, float]:
         """w (D,) and b, such that the log-odds of class 1 against class 0 are w · x + b."""
         return self.weights, self.offset
+
+
+def shuffle_within_classes(X: ArrayLike, y: ArrayLike, rng: np.random.Generator) -> Floats:
+    """Each feature shuffled among the examples of a class: the same values, met by other values.
+
+    What features tell together is gone; their means and variances in each class stay. X itself stays too.
+
+    Args:
+        X: (N, D), finite.
+        y: (N,), classes 0 to K − 1, each at least once, K at least 2.
+        rng: draws the order of each feature.
+
+    Raises:
+        TypeError: the classes are not whole numbers.
+        ValueError: shapes do not fit, a number is NaN or infinite, or a class is missing.
+    """
+    x, labels = _examples(X, y)
+    shuffled = x.copy()
+    for k in range(labels.max() + 1):
+        shuffled[labels == k] = rng.permuted(x[labels == k], axis=0)
+    return shuffled
+
+
+def error_on_normals(linear: tuple[Floats, float], mean: Floats, covariance: Floats) -> float:
+    """How often the sign of w · x + b is wrong, if the classes are normal around mean and −mean, each half.
+
+    Args:
+        linear: w (D,) and b; class 1 is predicted where w · x + b > 0.
+        mean: (D,), of class 1; class 0 has −mean.
+        covariance: (D, D), of both.
+
+    Raises:
+        ValueError: shapes do not fit, or w · x does not vary.
+    """
+    w, b = linear
+    if not (np.shape(w) == np.shape(mean) and np.shape(covariance) == (len(w), len(w))):
+        raise ValueError(f"w and mean must be (D,) and covariance (D, D), got shapes {np.shape(w)}, "
+                         f"{np.shape(mean)} and {np.shape(covariance)}")  # fmt: skip
+    variance, distance = float(w @ covariance @ w), float(w @ mean)
+    if not variance > 0:
+        raise ValueError(f"w · x must vary within classes, got variance {variance}")
+    missed, alarm = (NormalDist().cdf(z / math.sqrt(variance)) for z in (-distance - b, b - distance))
+    return (missed + alarm) / 2
 
 
 def _loss(ones: Floats, labels: NDArray[np.integer], theta: Floats, penalty: Floats) -> float:
