@@ -1,5 +1,5 @@
-"""A coder that cuts its interval into equal parts: it still restores every text, but the model's loss no longer
-says how long the file is."""
+"""A coder that cuts its interval into equal parts: it still restores every text, but the loss no longer says
+how long the file is."""
 
 import functools
 from typing import Any
