@@ -394,7 +394,7 @@ def linear_scan(a: Tensor, b: Tensor) -> Tensor:
         raise TypeError(f"a and b must have one dtype, got {a.dtype} and {b.dtype}")
     T = a.size(1)
     if T == 1:
-        return b
+        return b.clone()  # never the caller's own tensor
     first_a, first_b = a[:, : T - 1 : 2], b[:, : T - 1 : 2]  # of each pair: (B, T // 2, …)
     second_a, second_b = a[:, 1::2], b[:, 1::2]
     odd = linear_scan(second_a * first_a, second_a * first_b + second_b)  # h after each pair

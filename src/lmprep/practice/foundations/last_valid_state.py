@@ -14,7 +14,8 @@ Write `last_valid_state(states, lengths)`. A recurrent layer has run over a batc
 a state after each of the $T$ steps, also after those that are padding. Return for each sequence the state
 after its last real step, in the dtype of the states; the batch may be empty. Lengths are whole numbers of
 dtype `torch.long` or `torch.int32`, from 1 to $T$: raise a `ValueError` if one is not. What stands in the
-padding, NaN and infinities included, must not reach the result, nor may a gradient reach the padding.
+padding, NaN and infinities included, must not reach the result, nor may a gradient reach the padding; a real
+state is returned as it is, even if it has overflowed.
 Gradients flow to the chosen states, and the inputs stay as they are.
 """
 
@@ -116,6 +117,14 @@ def zero_states(candidate: Candidate, rng: Rng) -> None:
         compare(
             candidate, states, lengths, "the end looked for in the numbers, as the last row that is not 0"
         )
+
+
+def infinite_states(candidate: Candidate, rng: Rng) -> None:
+    """A state that has overflowed is returned as it stands."""
+    for states, lengths in cases(rng)[2:]:
+        states = states.clone()
+        states[0, lengths[0] - 1, 0] = torch.inf
+        compare(candidate, states, lengths, "infinities cleaned out of the real states, not only the padding")
 
 
 def refusals(candidate: Candidate, rng: Rng) -> None:
@@ -251,6 +260,7 @@ TASK = Task(
         values,
         padding,
         zero_states,
+        infinite_states,
         refusals,
         dtypes,
         gradients,
@@ -273,6 +283,16 @@ TASK = Task(
         "mean over the real steps": checked(averaged),
         "maximum over time": checked(lambda states, lengths: states.amax(1)),
         "a mask multiplied in": checked(lambda states, lengths: summed(states, is_last(states, lengths))),
+        "nan_to_num before a mask": checked(
+            lambda states, lengths: summed(states.nan_to_num(), is_last(states, lengths))
+        ),
+        "ordered by length, as a packed batch": checked(
+            lambda states, lengths: unchecked(states, lengths)[lengths.argsort(descending=True)]
+        ),
+        "counted from the end": checked(
+            lambda states, lengths: states[torch.arange(len(states)), -lengths.long()]
+        ),
+        "gradient cut": checked(lambda states, lengths: unchecked(states.detach(), lengths)),
         "the last step that is not 0": checked(last_nonzero),
         "length 0 taken for the last step": unchecked,
         "lengths clamped": lambda states, lengths: unchecked(states, lengths.clamp(1, states.size(1))),
