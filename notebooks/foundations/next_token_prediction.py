@@ -24,11 +24,11 @@
 # It maps the tokens so far to a probability for every possible next token. Training minimizes minus the log-probability
 # of the token that really came, averaged over all positions: maximum likelihood. The output is that distribution, not a
 # word; choosing one is a separate step, and what is chosen joins the input. Added up in bits, the loss is, to
-# within a byte or two, the size of a file from which anyone with the same model can restore the text.
+# within about a byte, the size of a file from which anyone with the same model can restore the text.
 #
 # :::{dropdown} The two-minute answer
 # *Input*: ids of tokens, $(B, T)$, each from 0 to $V - 1$: bytes, characters or pieces of words, fixed by a tokenizer. *Output*:
-# logits $(B, T, V)$; a softmax turns row $t$ into $p(\cdot \mid x_{\le t})$, a distribution over token $t + 1$. No row may see
+# logits $(B, T, V)$, a score for each possible token; a softmax (exponentials, divided by their sum) turns row $t$ into $p(\cdot \mid x_{\le t})$, a distribution over token $t + 1$. No row may see
 # what comes after it. *Objective*: the targets are the input shifted by one, so raw text is its own label, and every position
 # gives a training signal:
 #
@@ -54,7 +54,7 @@
 # - Mid: names the objective, average minus log-probability, and says maximum likelihood, where others say "learns patterns".
 # - Mid: the chain rule: summed losses are minus the log-probability of the text.
 # - Mid: converts nats, bits per token, bits per byte and perplexity into each other.
-# - Senior: knows why the sum is a file size, and that the coder adds no more than a byte.
+# - Senior: knows why the sum is a file size, and that the coder adds about a byte to a whole text, not to each token.
 # - Senior: says what is missing in "language models beat zip": the model's size, and what it had read.
 
 # %% tags=["hide-input"]
@@ -82,11 +82,11 @@ from lmprep.training.loop import fit
 _ = setup()  # the page stays on the CPU: the coder reads one token at a time
 
 # %% [markdown]
-# ## Cover the sentence and guess: most letters are nearly free
+# ## About half of the letters cost less than one bit
 #
-# *Each name in the list is b…* What comes next? You would not bet on one letter. You would spread your money, some on *e*, some on *o*,
-# hardly any on *q*. A language model does just that, at every position: what stands before goes in, a number for every possible
-# next token comes out. The number it gave to what really came sets the price,
+# After *Each name in the list is b* an English reader expects an *e* or an *o*, and would hardly bet on a *q*. A language model puts such
+# bets into numbers, at every position: what stands before goes in, a probability for every possible next token comes out. The probability
+# of what really came sets the price,
 #
 # $$
 # \text{bits}_t = -\log_2 p(x_t \mid x_1 \dots x_{t-1}) :
@@ -100,7 +100,7 @@ _ = setup()  # the page stays on the CPU: the coder reads one token at a time
 # %%
 # Try: order = 2. One byte of context is too little to beat zlib with, and that claim breaks;
 # the thesis holds: it does not ask how good the model is. Or largest = 32_768: bz2 nearly draws level.
-order = 5  # the counts look at order − 1 bytes; chosen on the validation chapters
+order = 5  # the counts look at order − 1 bytes; best on the validation chapters
 largest = 6144  # bytes of unseen text to compress
 
 corpus = english_text()
@@ -115,15 +115,15 @@ for cut in (4, 26, 29):
     likely = "  ".join(f"{chr(i)!r} {p[i]:.2f}" for i in p.argsort()[:-5:-1])
     print(f"{line[:cut].decode():>29} → {likely}   came: {chr(line[cut])!r}")
 
-# %% mystnb={"image": {"alt": "A sentence in two rows of letters, Each name in the list / is bound to a new value, with a bar above each letter for its price in bits. The first letters of words, E, n, l, b and v among them, cost several bits; inside words, as in name, list, bound and value, most bars are close to zero."}} tags=["hide-input"]
-_, rows = plt.subplots(2, 1, figsize=(7.2, 4.0), sharey=True)
+# %% mystnb={"image": {"alt": "A sentence in two rows of letters, Each name in the list / is bound to a new value, with a bar above each letter for its price in bits. The first letters of words, E, n, l, b and v among them, cost more than two bits; the last letters of Each, name, list, bound, new and value cost less than half a bit."}} tags=["hide-input"]
+_, rows = plt.subplots(2, 1, figsize=(6.4, 4.0), sharey=True)
 costs = counts.surprisals(line) / math.log(2)
 for row, part in zip(rows, (slice(0, 22), slice(22, None)), strict=True):
     letters = line[part].decode().replace(" ", "␣")
     row.bar(range(len(letters)), costs[part])
     row.set_xticks(range(len(letters)), letters, fontsize=14)
     row.set(xlim=(-0.7, 23.7), ylabel="bits")
-rows[0].set_title("Words are dear where they begin and nearly free where they end", fontsize=12)
+rows[0].set_title("A word's first letter is dear, its fourth is cheap", fontsize=12)
 plt.show()
 
 # %%
@@ -131,6 +131,8 @@ bits = counts.surprisals(test) / math.log(2)  # (T,), one for each byte of unsee
 letter = np.array([chr(byte).isalpha() for byte in test])
 begins = letter[3:] & ~letter[2:-1]
 fourth_or_later = letter[3:] & letter[2:-1] & letter[1:-2] & letter[:-3]
+claim("cheap_letters", "unseen text: share of letters that cost less than one bit",
+      (bits[letter] < 1).mean(), at_least=0.45)  # fmt: skip
 claim("beginnings_cost", "unseen text: bits of a word's first letter over those from the fourth on",
       bits[3:][begins].mean() / bits[3:][fourth_or_later].mean(), at_least=2.5, unit="×")  # fmt: skip
 log_p = torch.log(torch.tensor(np.array([counts.probs(test[:t]) for t in range(500)])))
@@ -141,7 +143,8 @@ agrees("total_bits", "torch.nn.functional.nll_loss, summed, over log 2", bits[:5
 # %% [markdown]
 # ## Training lowers one number, the price of what came
 #
-# Counting fits a table to that objective; a network descends its gradient. Embed the ids, carry a state along the
+# Counting is one way to lower it: of all tables, the shares seen in training make the training text cheapest (mixing in shorter
+# contexts trades a little of that for new text). A network descends the gradient. Embed the ids, carry a state along the
 # text (an LSTM here, attention in a Transformer), end in $V$ logits at each position. The targets are the same ids, one
 # place on: row $t$ has seen the tokens up to $t$ and is scored on token $t + 1$, at all positions at once.
 
@@ -187,7 +190,7 @@ print("likeliest:", repr(chr(p.argmax())), "  eight draws:", [chr(i) for i in dr
 # in proportion to the model's probabilities and keep the part of the token that comes. Say the model always gives *e* ½, *t* ¼ and *s* ¼,
 # from left to right. Then *tee* leads to $[\frac12, \frac34)$, $[\frac12, \frac58)$ and $[\frac12, \frac9{16})$. The width is the
 # product of the probabilities, ¼ · ½ · ½ = 1/16, and four binary digits after the point, 1000, name just this interval. In general a
-# width $w$ takes about $-\log_2 w$ digits, and that is the summed loss. You look into whose part the number falls, keep that part, and
+# width $w$ takes about $-\log_2 w$ digits, and that is the summed loss. Only the end is rounded up, to a whole byte. You look into whose part the number falls, keep that part, and
 # ask the model again: out come the tokens, in order {cite:p}`rissanen1976generalized,witten1987arithmetic`.
 #
 # The program keeps 64 bits of the interval and writes out what is settled. Both sides must cut at the very same places,
@@ -245,17 +248,17 @@ claim("to_the_last_bit", "coded in float64, decoded with p rounded to float32: s
 # %% [markdown]
 # Row by row, the file follows the loss, whether the model is good or bad, counted or trained. That takes a coder without
 # whole bits for each token: inside words a byte costs a fraction of one, and only in the sum do fractions become bits. It also takes two equal
-# models. Rounding the probabilities in the seventh digit, on your side alone, moves a cut; one token comes out wrong, and all after it are
-# asked in a wrong context.
+# models. Rounding the probabilities in the seventh digit, on your side alone, moves the cuts by a hair. The interval shrinks with every
+# token and the hair does not, so soon a token comes out wrong, and all after it are asked in a wrong context.
 #
-# The LSTM, after 120 small updates, is no match for the counts. That says something about 120 updates, not about networks.
+# The LSTM had only 120 small updates, so its row is worse than that of the best counts. It tells nothing about networks trained for long.
 #
 # ## On a short text, counts from a blank start beat zlib, bz2 and lzma
 #
-# Is a next-token model a *good* compressor? The models above had an advantage that no file shows: they had read other chapters. Take it
+# Is a next-token model a *good* compressor, next to three that come with Python? The models above had an advantage that no file shows: they had read other chapters. Take it
 # away. The counts start empty, and each byte is counted after it was coded, on your side as on mine, so all that you need is in the file
-# (with four bytes more for the length). The rivals get the same bytes and their strongest settings, zlib and lzma without
-# headers. The programs themselves are charged to nobody.
+# (with four bytes more for the length). The rivals get the same bytes and their strongest settings, and are
+# not charged for headers and checksums. The programs themselves are charged to nobody.
 
 # %%
 STRONG = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME}]
@@ -274,7 +277,8 @@ def blank_file(text: bytes) -> bytes:
     return blank.encode(text) + len(text).to_bytes(4)
 
 
-packers = {"counts": blank_file, "zlib": deflate, "bz2": bz2.compress,
+packers = {"counts": blank_file, "zlib": deflate,
+           "bz2": lambda text: bz2.compress(text)[:-24],  # less its marks and checksums
            "lzma": lambda text: lzma.compress(text, lzma.FORMAT_RAW, filters=STRONG)}  # fmt: skip
 sizes = [largest >> k for k in (6, 4, 2, 0)]
 packed = {name: [len(packer(test[:n])) for n in sizes] for name, packer in packers.items()}
@@ -282,7 +286,7 @@ rates = {name: 8 * np.array(lengths) / sizes for name, lengths in packed.items()
 restored = bytes(blank.decode(blank_file(test)[:-4], largest)) == test
 
 # %% mystnb={"image": {"alt": "Bits per byte of the files made from the first 96 to 6,144 bytes of unseen text: four lines that fall from five bits or more to about three. The counts that start blank are lowest or nearly so at every size, with zlib close above; bz2 and lzma start far above and come close at the end."}} tags=["hide-input"]
-_, ax = plt.subplots(figsize=(7.2, 3.6))
+_, ax = plt.subplots(figsize=(6.4, 3.6))
 for name, rate in rates.items():
     ax.plot(sizes, rate, "o-", label=name)
 ax.set(title="In the end the counts make the smallest file", xscale="log")
@@ -296,16 +300,16 @@ final = {name: rate[-1] for name, rate in rates.items()}
 claim("blank_restored", "n-gram counts from a blank start: unseen text restored from the file, 1 = yes",
       restored, at_least=1)  # fmt: skip
 claim("beats_each", "n-gram counts from a blank start: file over the best of zlib, bz2 and lzma",
-      final["counts"] / sorted(final.values())[1], at_most=0.985)  # fmt: skip
+      final["counts"] / sorted(final.values())[1], at_most=0.99)  # fmt: skip
 
 # %% [markdown]
 # All of them bet on the past: zlib and lzma that a stretch of it comes again, literally, while bz2 sorts bytes by their context.
-# Which part of each decides was not taken apart here. But the lead is that of a short text: with more of it bz2 comes closer.
+# Which part of each decides was not taken apart here. The lead is small, and it is that of a short text: with more of it bz2 comes closer.
 #
 # ## The lead of a model that has read is the reading
 #
-# Now let all of them read the training chapters first. lzma goes from left to right, so its price for the new text is what that adds to the
-# file. zlib looks back at most 32 kB and gets the last of the chapters.
+# Now let all of them read the training chapters first. lzma goes from left to right, so its price for the new text is what the text adds to the
+# file of the chapters, to within a few bytes. zlib looks back at most 32 kB and gets the last of the chapters.
 
 # %%
 lzma_read = len(packers["lzma"](train))
@@ -316,9 +320,7 @@ print("bits per byte       from blank   after reading")
 for name, rate in after.items():
     print(f"{name:<14}{final[name]:16.2f}{rate:16.2f}")
 saved = (final["counts"] - after["counts"]) * largest / 8
-weights = 4 * sum(parameter.numel() for parameter in network.parameters())
-print(f"reading saved the counts {saved:,.0f} bytes. What they read, packed by lzma:",
-      f"{lzma_read:,} bytes. The LSTM's weights: {weights:,} bytes")  # fmt: skip
+print(f"bytes saved by reading: {saved:,.0f}. What was read, packed by lzma: {lzma_read:,}")
 
 # %%
 claim("reading_explains_it", "lead over lzma of counts that have read: share gone once lzma reads too",
@@ -328,23 +330,25 @@ claim("model_outweighs_saving", "what the n-gram model read, packed, over what r
 
 # %% [markdown]
 # Counts that have read beat an lzma that has not by a wide margin. Let lzma read the same, and most of that is gone. Nor is
-# the model free: to send it along, or the text to build it from, costs many times what it saves on one short text. It pays once
-# the texts are many. A held-out loss is the size of the file *given* the model.
+# the model free: to send it along, or the text to build it from, costs many times what it saves on one short text. It pays only once
+# the texts are many or long. A held-out loss is the size of the file *given* the model.
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
 #
-# **"The model takes words and outputs the next word."** Print the shape of what it returns: $V$ probabilities for each position, after
-# ids went in. The word is somebody's choice: the same `p` above gave one likeliest byte and several drawn ones.
+# **Words in, the next word out.** It is how chat programs look from outside, and it hides the one thing that can be graded. The network
+# above took ids and returned $V$ probabilities; the program that called it had one likeliest byte and several drawn ones from the same `p`. Temperature,
+# top-k and stop rules live in that program, so changing them trains nothing.
 #
-# **"For the input *I am happy* the target is *am*."** The interviewer asks: *then what does copying score?* That target already stands in the
-# input, and a network learns to repeat it at a loss of nearly zero. The targets are *am*, *happy* and whatever came after *happy*.
+# **A target that stands in the input.** Tutorials pair *I am happy* with the target *am*, or leave out the shift by one. Such
+# a script runs, and its loss falls to nearly zero, because copying the current token is easy. The model then repeats its input when it generates.
+# A loss far below that of good models on the same text is the sign. The targets of *I am happy* are *am*, *happy* and whatever came next.
 #
-# **"It learns the patterns of language from lots of text."** By pushing which number down? Minus the log-probability of each token that
-# came, given those before it. Patterns are whatever lowers that.
+# **"It learns the patterns of language from lots of text."** True, but nothing in it could be programmed. Name the number that goes down, the average
+# of minus the log-probability of each token that came, and its name in statistics: maximum likelihood.
 #
-# **"Language models compress far better than zip."** Let the speaker say what is in the file. Is the model? And has the
-# rival read the same training text?
+# **Loss and quality taken for one.** A loss of 2.1 says how surprised the model was by that text, cut by that tokenizer. Set beside a
+# loss from other text, other tokens or another base of the logarithm, it decides nothing.
 
 # %% [markdown] tags=["followups"]
 # ## Follow-ups
@@ -360,24 +364,24 @@ claim("model_outweighs_saving", "what the n-gram model read, packed, over what r
 # :::
 #
 # :::{dropdown} Why the logarithm, and not the share of right guesses?
-# Because products of probabilities become sums, so that a text's loss is the loss of its parts. And because honesty pays: the expected
-# price is lowest if the model states the true probabilities, where it equals the entropy. Any other model pays the KL divergence on top.
+# Because products of probabilities become sums, so that a text's loss is the sum over its tokens. And because honesty pays: the expected
+# price is lowest if the model states the true probabilities, where it equals the entropy. Any other model pays more on average, and the surplus is called the KL divergence from the truth to the model.
 # Right guesses ignore everything but the largest number.
 # :::
 #
 # :::{dropdown} How low can the loss go?
-# To the entropy of the text, which nobody knows. {cite:t}`shannon1951prediction` let people guess letters and put English, 26 letters and the
+# On average over new texts, to the entropy of their source, which nobody knows. (A text learned by heart costs almost nothing.) {cite:t}`shannon1951prediction` let people guess letters and put English, 26 letters and the
 # space, between 0.6 and 1.3 bits a letter when 100 letters are known.
 # :::
 #
 # :::{dropdown} Does a lower loss make a model follow instructions better?
 # Not by itself. After a question, a good model of web text may well continue with more questions. Instruction tuning keeps
-# objective and interface but changes the text, and counts only the answer's tokens; preference tuning then maximizes a reward.
+# objective and interface but changes the text, and usually counts only the answer's tokens; preference tuning then maximizes a reward.
 # :::
 #
-# :::{dropdown} Why is nobody's disk compressed by a language model?
-# One forward pass for each token, to write and to read. And both sides need the same probabilities to the last
-# bit: another GPU, batch size or kernel adds in another order, a cut moves, and the rest of the file is noise.
+# :::{dropdown} Why do we not archive files with language models?
+# It is slow: to read a file, the model runs once for each token, one after the other. And both sides need the same probabilities to the last
+# bit: another GPU, batch size or kernel may add in another order. Then a cut moves, and the rest of the file is noise.
 # :::
 #
 # :::{dropdown} What did large models show as compressors?
