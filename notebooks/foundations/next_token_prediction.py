@@ -98,8 +98,8 @@ _ = setup()  # the page stays on the CPU: the coder reads one token at a time
 # three, two, one and none.
 
 # %%
-# Try: order = 2. One byte of context is too little to beat zlib with, and that claim breaks;
-# the thesis holds: it does not ask how good the model is. Or largest = 32_768: bz2 nearly draws level.
+# Try: order = 2. One byte of context is too little to beat zlib with or to make letters cheap,
+# and those claims break. The thesis holds: it does not ask how good the model is. Or largest = 32_768: bz2 nearly draws level.
 order = 5  # the counts look at order − 1 bytes; best on the validation chapters
 largest = 6144  # bytes of unseen text to compress
 
