@@ -99,7 +99,8 @@ _ = setup()  # the page stays on the CPU: the coder reads one token at a time
 
 # %%
 # Try: order = 2. One byte of context is too little to beat zlib with or to make letters cheap,
-# and those claims break. The thesis holds: it does not ask how good the model is. Or largest = 32_768: bz2 nearly draws level.
+# and those claims break. The thesis holds: it does not ask how good the model is.
+# Or largest = 32_768: bz2 nearly draws level.
 order = 5  # the counts look at order − 1 bytes; best on the validation chapters
 largest = 6144  # bytes of unseen text to compress
 
