@@ -266,11 +266,12 @@ def test_mixes_have_the_common_words_of_one_and_the_others_of_another(seed: int)
         torch.randint(0, 8, (int(n),), generator=g).tolist() for n in torch.randint(1, 6, (9,), generator=g)
     ]
     groups = torch.randint(0, 3, (9,), generator=g).tolist()
-    group_of = {id(text): group for text, group in zip(texts, groups, strict=True)}
-    for filler, content, mix in zip(*mix_texts(texts, groups, 3, g), strict=True):
-        assert [word for word in mix if word < 3] == [word for word in filler if word < 3] != []
-        assert [word for word in mix if word >= 3] == [word for word in content if word >= 3] != []
-        assert group_of[id(filler)] != group_of[id(content)]
+    fillers, contents, mixes = mix_texts(texts, groups, 3, g)
+    assert len(set(fillers)) == len(fillers) and len(set(contents)) == len(contents)
+    for filler, content, mix in zip(fillers, contents, mixes, strict=True):
+        assert [word for word in mix if word < 3] == [word for word in texts[filler] if word < 3] != []
+        assert [word for word in mix if word >= 3] == [word for word in texts[content] if word >= 3] != []
+        assert groups[filler] != groups[content]
 
 
 def test_mixing_wants_a_group_for_each_text() -> None:

@@ -224,7 +224,7 @@ def common_direction(sentences: Tensor) -> Tensor:
 
 def mix_texts(
     texts: Sequence[Sequence[int]], groups: Sequence[int], num_common: int, generator: torch.Generator
-) -> tuple[list[Sequence[int]], list[Sequence[int]], list[list[int]]]:
+) -> tuple[list[int], list[int], list[list[int]]]:
     """The common words of one text and all others of a text from another group, put together.
 
     Each text gives its common words to at most one mix, and its other words to at most one.
@@ -236,7 +236,8 @@ def mix_texts(
         generator: on the CPU; decides who meets whom.
 
     Returns:
-        For each mix the text with its common words, the text with its other words, and the mix.
+        For each mix the position in `texts` of the text with its common words, that of the text with its
+        other words, and the mix itself.
 
     Raises:
         ValueError: there are not as many groups as texts.
@@ -249,8 +250,8 @@ def mix_texts(
         common = [word for word in texts[i] if word < num_common]
         others = [word for word in texts[j] if word >= num_common]
         if groups[i] != groups[j] and common and others:
-            fillers.append(texts[i])
-            contents.append(texts[j])
+            fillers.append(i)
+            contents.append(j)
             mixes.append(common + others)
     return fillers, contents, mixes
 
