@@ -255,6 +255,7 @@ share = torch.tensor([sum(word < 50 for word in mix) / len(mix) for mix in mixes
 part = torch.bucketize(share, torch.tensor([0.4, 0.5, 0.6, 0.7]), right=True)  # 0 to 4
 chapter = torch.tensor(chapters)
 same = (chapter[:, None] == chapter).fill_diagonal_(False)  # (N, N)
+other = (chapter[:, None] != chapter).flatten().nonzero()[:, 0]  # pairs of two
 
 
 def judge(vectors: Tensor, weights: Tensor | None = None, remove: bool = False) -> list[float]:
@@ -265,7 +266,7 @@ def judge(vectors: Tensor, weights: Tensor | None = None, remove: bool = False) 
     wins = F.cosine_similarity(mix, whole[contents]) > F.cosine_similarity(mix, whole[fillers])
     units = F.normalize(whole).float()
     cosines = units @ units.T  # (N, N)
-    apart = cosines[chapter[:, None] != chapter]
+    apart = cosines.flatten()[other]
     stand_out = (cosines[same].mean() - apart.mean()) / apart.std()
     nearest = same.gather(1, cosines.fill_diagonal_(-1).argmax(dim=1, keepdim=True))
     numbers = (wins, apart, stand_out, nearest, *(wins[part == k] for k in range(5)))
@@ -293,7 +294,7 @@ _, ax = plt.subplots(figsize=(6.2, 3.6))
 for name in list(arms)[:5]:
     ax.plot(arms[name][-5:], "o-", label=name)
 ax.set(title="The more common words, the less a mean follows the content", ylim=(0, 1.05))
-ax.set(xlabel="common words in the mix, %", ylabel="goes with the content", xlim=(-0.2, 6))
+ax.set(xlabel="common words in the mix, %", ylabel="share with the content", xlim=(-0.2, 6))
 ax.set_xticks(range(5), ["< 40", "40–50", "50–60", "60–70", "≥ 70"])
 label_lines(ax)
 plt.show()
@@ -320,10 +321,11 @@ claim("chapters_part", "sentence cosines, one chapter above two, in standard dev
 # lengths, and it is back. As trained, even the plain mean goes with the content of most mixes, but less and less reliably the more common words
 # there are. SIF's weights mend nearly all of that. Removing $u$ mends little: fillers differ from sentence to sentence, and what differs is
 # not shared. What $u$ carries is what *all* sentences have. With it, sentences from unrelated chapters look alike;
-# without it their cosines center on zero, and sentences of one chapter stand out more, with weights or without.
+# without it their cosines center on zero (column *cosine*), and sentences of one chapter stand out more, with weights or without (*one
+# chapter*: their mean cosine above that of two chapters, in standard deviations).
 #
-# With weights, untrained vectors pass as well: mixes test which words count, not what they mean. Meaning shows in the last column, how often the
-# *nearest* sentence is from the same chapter. Training raises it; afterwards it hardly moves: for search, nothing here clearly beats the plain
+# With weights, untrained vectors pass as well: mixes test which words count, not what they mean. Meaning shows in the last column, *nearest*: how often the
+# nearest sentence is from the same chapter. Training raises it; afterwards it hardly moves: for search, nothing here clearly beats the plain
 # mean. One manual, tested on its own chapters, supports no larger claim; {cite:t}`arora2017simple` report gains of 10 to 30 % on sentence similarity.
 
 # %% [markdown] tags=["errors"]
