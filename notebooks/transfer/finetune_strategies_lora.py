@@ -140,7 +140,7 @@ agrees(
 # them, but nothing is learned for other subjects, and the thesis breaks.
 shuffled = False
 names, rank, alpha = ["query", "value"], 4, 8.0
-settings = {"full": {"rate": 2e-4, "num_steps": 3}, "LoRA": {"rate": 1e-2, "num_steps": 5}}
+settings = {"full": {"rate": 3e-4, "num_steps": 2}, "LoRA": {"rate": 1e-2, "num_steps": 5}}
 
 encoder = sentence_encoder()
 checkpoint = copy.deepcopy(encoder.model.state_dict())
