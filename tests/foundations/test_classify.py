@@ -70,15 +70,16 @@ def test_multinomial_is_the_texts_of_a_class_joined(seed: int) -> None:
                                MultinomialNB().fit(joined, [0, 1, 2]).log_word, atol=1e-12)  # fmt: skip
 
 
-def test_multinomial_samples_have_the_model_s_frequencies() -> None:
-    X, y = texts(2, K=2)
-    model = MultinomialNB().fit(X, y)
-    classes, lengths = np.repeat([0, 1], 500), np.arange(1000) % 40
-    drawn = model.sample(classes, lengths, np.random.default_rng(0))
-    np.testing.assert_array_equal(drawn.sum(axis=1), lengths)
-    for k in (0, 1):
-        counts = drawn[classes == k].sum(axis=0)
-        np.testing.assert_allclose(counts / counts.sum(), np.exp(model.log_word[k]), atol=0.02)
+@given(seed=seeds, alpha=st.sampled_from([0.5, 1.0, 10.0]))
+@settings(max_examples=10)
+def test_multinomial_of_present_and_absent_is_scikit_learns_bernoulli(seed: int, alpha: float) -> None:
+    X, y = texts(seed)
+    present = (X > 1).astype(int)
+    both = np.hstack([present, 1 - present])
+    ours = MultinomialNB(alpha).fit(both, y).joint_log_prob(both)
+    theirs = naive_bayes.BernoulliNB(alpha=alpha).fit(present, y).predict_joint_log_proba(present)
+    # Each text is V draws from 2V columns, of which each pair has the share 1 / V.
+    np.testing.assert_allclose(ours + X.shape[1] * np.log(X.shape[1]), theirs, atol=1e-10)
 
 
 # Gaussian naive Bayes with shared variances.
@@ -156,6 +157,25 @@ def test_discriminant_wants_more_examples_than_features() -> None:
         LinearDiscriminant().fit(X, y)
 
 
+def test_discriminant_is_least_squares_on_the_label_up_to_length() -> None:
+    X, _ = points(4, N=80)
+    y = np.arange(80) % 2
+    w, b = LinearDiscriminant().fit(X, y).linear()
+    *slope, constant = np.linalg.lstsq(np.hstack([X, np.ones((80, 1))]), 2.0 * y - 1, rcond=None)[0]
+    length = np.linalg.norm(slope) / np.linalg.norm(w)
+    np.testing.assert_allclose(np.append(w, b) * length, [*slope, constant], atol=1e-12)
+
+
+def test_discriminant_refuses_a_feature_made_of_others_in_any_units() -> None:
+    X, y = points(0)
+    for scale in (1e-6, 1.0, 1e6):
+        with pytest.raises(ValueError, match="combination"):
+            LinearDiscriminant().fit(np.column_stack([X, scale * (X[:, 0] - 2 * X[:, 1])]), y)
+        units = np.array([scale, 1, 1, 1])
+        np.testing.assert_allclose(LinearDiscriminant().fit(X * units, y).linear()[0] * units,
+                                   LinearDiscriminant().fit(X, y).linear()[0], rtol=1e-8)  # fmt: skip
+
+
 # Logistic regression.
 
 
@@ -210,6 +230,17 @@ def test_logistic_takes_features_of_any_size() -> None:
     small, large = (LogisticRegressionNewton(0.0).fit(X * scale, y) for scale in (1e-6, 1e6))
     np.testing.assert_allclose(small.weights * 1e-6, large.weights * 1e6, rtol=1e-5)
     assert np.isfinite(LogisticRegressionNewton(1.0).fit(X * 1e8, y).log_odds(X * 1e8)).all()
+
+
+def test_logistic_may_err_more_than_naive_bayes_however_many_examples_there_are() -> None:
+    values = np.array([-2.0, -1.0, 1.0, 6.0])
+    shares = [[0, 2], [3, 1], [0, 3], [0, 1]]  # of class 0 and class 1 at each value: log-odds not linear
+    X, y = np.repeat(values, [2, 4, 3, 1])[:, None], np.concatenate([[0] * a + [1] * b for a, b in shares])
+    for copies in (1, 100):
+        x, labels = np.tile(X, (copies, 1)), np.tile(y, copies)
+        bayes, logistic = GaussianNBShared().fit(x, labels), LogisticRegressionNewton(0.0).fit(x, labels)
+        assert (bayes.predict(x) != labels).sum() == 3 * copies
+        assert (logistic.predict(x) != labels).sum() == 5 * copies
 
 
 # What the comparison is made with.
@@ -288,6 +319,11 @@ def test_other_bad_input_is_refused() -> None:
         MultinomialNB().fit([[1, -1], [0, 2]], [0, 1])
     with pytest.raises(ValueError, match=r"features \[1\]"):
         GaussianNBShared().fit([[1.0, 5.0], [2.0, 5.0], [3.0, 6.0]], [0, 0, 1])
+    for model in (GaussianNBShared(), LinearDiscriminant()):
+        for n in (6, 7, 10):  # the mean of some 0.1 is not 0.1
+            constant = np.column_stack([np.arange(n) ** 2, np.full(n, 0.1)])
+            with pytest.raises(ValueError, match=r"features \[1\]"):
+                model.fit(constant, np.arange(n) % 2)
     with pytest.raises(ValueError, match="max_steps"):
         LogisticRegressionNewton().fit([[1.0], [2.0]], [0, 1], max_steps=0)
     with pytest.raises(ValueError, match="two classes"):

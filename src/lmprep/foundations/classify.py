@@ -15,6 +15,8 @@ Floats = NDArray[np.float64]
 class MultinomialNB:
     """Naive Bayes for counts: each class draws the words of a text independently, from its own frequencies.
 
+    With two columns for each word, present and absent, it is Bernoulli naive Bayes.
+
     After `fit`: `log_prior` (K,), the classes' shares, and `log_word` (K, V), their smoothed frequencies.
 
     Args:
@@ -56,19 +58,6 @@ class MultinomialNB:
         """
         return _rows(_counts(X), self.log_word.shape[1]) @ self.log_word.T + self.log_prior
 
-    def sample(
-        self, y: ArrayLike, lengths: NDArray[np.integer], rng: np.random.Generator
-    ) -> NDArray[np.int64]:
-        """Texts (N, V) as the model believes them to be: words drawn independently from their class.
-
-        Args:
-            y: (N,), the classes, 0 to K − 1.
-            lengths: (N,), how many words each text has.
-            rng: draws the words.
-        """
-        words = np.exp(self.log_word)
-        return rng.multinomial(lengths, (words / words.sum(axis=1, keepdims=True))[np.asarray(y)])
-
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
         """The likelier class of each text, (N,)."""
         return self.joint_log_prob(X).argmax(axis=1)
@@ -107,9 +96,7 @@ class GaussianNBShared:
         self.means = np.stack([x[labels == k].mean(axis=0) for k in range(labels.max() + 1)])  # (K, D)
         self.variances = ((x - self.means[labels]) ** 2).mean(axis=0)  # (D,)
         self.log_prior = _log_shares(labels)
-        if not self.variances.all():
-            constant = np.flatnonzero(self.variances == 0).tolist()
-            raise ValueError(f"features {constant} do not vary within classes: leave them out")
+        _varying(x, self.variances)
         return self
 
     def joint_log_prob(self, X: ArrayLike) -> Floats:
@@ -155,8 +142,9 @@ class LinearDiscriminant:
 
         Raises:
             TypeError: the classes are not whole numbers.
-            ValueError: shapes do not fit, a number is NaN or infinite, classes are not 0 and 1, or there are
-                fewer than D + 2 examples.
+            ValueError: shapes do not fit, a number is NaN or infinite, classes are not 0 and 1, there are
+                fewer than D + 2 examples, a feature does not vary within classes, or one is a combination
+                of others.
         """
         x, labels = _examples(X, y)
         _two(int(labels.max()) + 1)
@@ -164,7 +152,12 @@ class LinearDiscriminant:
             raise ValueError(f"X must have at least D + 2 = {x.shape[1] + 2} rows, got {len(x)}")
         means = np.stack([x[labels == k].mean(axis=0) for k in (0, 1)])  # (2, D)
         rest = x - means[labels]
-        self.weights = np.linalg.solve(rest.T @ rest / len(x), means[1] - means[0])
+        covariance = rest.T @ rest / len(x)  # (D, D)
+        _varying(x, covariance.diagonal())
+        scale = np.sqrt(covariance.diagonal())  # correlations, so that units do not matter
+        if np.linalg.cond(covariance / np.outer(scale, scale)) > 1e12:
+            raise ValueError("a feature of X is a combination of others: leave it out")
+        self.weights = np.linalg.solve(covariance, means[1] - means[0])
         log_prior = _log_shares(labels)
         self.offset = float(log_prior[1] - log_prior[0] - self.weights @ means.mean(axis=0))
         return self
@@ -324,6 +317,13 @@ def _examples(X: ArrayLike, y: ArrayLike) -> tuple[Floats, NDArray[np.integer]]:
     if len(classes) < 2 or classes.tolist() != list(range(len(classes))):
         raise ValueError(f"y must hold each of the classes 0 to K − 1, K at least 2, got {classes.tolist()}")
     return x, labels
+
+
+def _varying(x: Floats, variances: Floats) -> None:
+    """Refuse features whose variance within classes is rounding error."""
+    constant = np.flatnonzero(np.sqrt(variances) <= 1e-12 * np.abs(x).max(axis=0)).tolist()
+    if constant:
+        raise ValueError(f"features {constant} do not vary within classes: leave them out")
 
 
 def _log_shares(labels: NDArray[np.integer]) -> Floats:
