@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from lmprep.architectures.transformer import (
     GPT,
@@ -18,6 +19,8 @@ from lmprep.architectures.transformer import (
     EncoderConfig,
     GPTConfig,
     TransformerConfig,
+    count_params,
+    flops_per_token,
     gpt2_weights,
 )
 
@@ -437,6 +440,62 @@ def test_every_choice_gives_logits_and_weights_that_fit(
         grad = parameter.grad[used] if name == "tokens.weight" else parameter.grad
         if length > 1 or ".qkv." not in name:
             assert (grad != 0).any(), name
+
+
+# --- counts --------------------------------------------------------------------------------------------
+
+
+def test_counts_are_those_of_gpt2_small(hub: Any) -> None:
+    small = GPTConfig(vocab_size=50_257, context_length=1024, width=768, num_layers=12, num_heads=12)
+    with torch.device("meta"):
+        theirs = hub.GPT2LMHeadModel(hub.GPT2Config())
+        ids = torch.zeros(2, 256, dtype=torch.long)
+    assert count_params(small) == theirs.num_parameters() == 124_439_808
+    with FlopCounterMode(display=False) as counted:
+        theirs(ids)
+    assert flops_per_token(small, 256) * ids.numel() == counted.get_total_flops()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    kind=st.sampled_from(["gpt", "encoder"]),
+    heads=st.sampled_from([(1, 1), (4, 1), (4, 2), (4, 4)]),
+    layers=st.integers(1, 3),
+    length=st.integers(1, T),
+    mlp_width=st.sampled_from([None, 1, 24]),
+    tied_head=st.booleans(),
+    position=st.sampled_from(["learned", "sinusoidal", "rope"]),
+    norm=st.sampled_from(["layer", "rms"]),
+    norm_first=st.booleans(),
+    embedding_norm=st.booleans(),
+    bias=st.booleans(),
+)
+def test_counts_are_those_of_the_model_built(
+    kind: str, heads: tuple[int, int], layers: int, length: int, tied_head: bool, **choices: Any
+) -> None:
+    sizes = {"vocab_size": V, "context_length": T, "width": D, "num_layers": layers}
+    sizes |= {"num_heads": heads[0], "num_kv_heads": heads[1]} | choices
+    config = GPTConfig(**sizes, tied_head=tied_head) if kind == "gpt" else EncoderConfig(**sizes)
+    model = GPT(config, generator()) if isinstance(config, GPTConfig) else Encoder(config, generator())
+    assert count_params(config) == sum(parameter.numel() for parameter in model.parameters())
+    ids = some_ids(2, length)
+    with FlopCounterMode(display=False) as counted:
+        model(ids, return_weights=True)
+    forward = counted.get_total_flops()
+    assert flops_per_token(config, length) * ids.numel() == forward
+
+
+def test_training_takes_three_forward_passes() -> None:
+    model, ids = GPT(GPT2, generator()), some_ids()
+    with FlopCounterMode(display=False) as counted:
+        model(ids, return_weights=True)[0].sum().backward()
+    assert counted.get_total_flops() == 3 * flops_per_token(GPT2, T) * ids.numel()
+
+
+@pytest.mark.parametrize("length", [0, T + 1])
+def test_lengths_that_do_not_fit_are_named(length: int) -> None:
+    with pytest.raises(ValueError, match=f"length must be from 1 to {T}, got {length}"):
+        flops_per_token(GPT2, length)
 
 
 # --- bad input -----------------------------------------------------------------------------------------

@@ -331,6 +331,46 @@ class GPT(Transformer):
         )
 
 
+def count_params(config: TransformerConfig) -> int:
+    """How many parameters a `GPT` or an `Encoder` of this configuration has, without building it.
+
+    A tied head is counted once, with the token embeddings.
+    """
+    D = config.width
+    matrices = _block_matrices(config)
+    weights = sum(rows * columns for rows, columns in matrices)
+    biases = sum(rows for rows, _ in matrices) if config.bias else 0
+    norm = 2 * D if config.norm == "layer" else D
+    total = config.vocab_size * D + config.num_layers * (weights + biases + 2 * norm)
+    if config.position == "learned":
+        total += config.context_length * D
+    total += norm * (config.norm_first + config.embedding_norm)  # the norms outside the blocks
+    if isinstance(config, GPTConfig) and not config.tied_head:
+        total += config.vocab_size * D
+    return total
+
+
+def flops_per_token(config: TransformerConfig, length: int) -> int:
+    """Floating-point operations of a forward pass over `length` tokens, for each token.
+
+    Counts the matrix products, a multiplication and an addition as 2, and the T × T scores in full, also
+    where a mask hides half of them. Norms, softmax, activations and the look-up of embeddings are left out.
+    Training takes three times as much: the backward pass needs two products for each of the forward pass.
+
+    Raises:
+        ValueError: length is not from 1 to the context's length.
+
+    Source: Chowdhery et al. (2022), PaLM, appendix B, whose 6N + 12·L·H·Q·T for training this is, N being the
+    parameters in matrix products and H·Q the width D.
+    """
+    if not 1 <= length <= config.context_length:
+        raise ValueError(f"length must be from 1 to {config.context_length}, got {length}")
+    matrices = config.num_layers * sum(rows * columns for rows, columns in _block_matrices(config))
+    head = config.vocab_size * config.width if isinstance(config, GPTConfig) else 0
+    attention = 2 * config.num_layers * length * config.width  # scores, and the weighted sum of values
+    return 2 * (matrices + head + attention)
+
+
 def gpt2_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights of transformers' `GPT2LMHeadModel`, named and laid out as those of a `GPT`.
 
@@ -389,6 +429,14 @@ def _check_not_negative(**values: float | None) -> None:
     for name, value in values.items():
         if value is not None and not value >= 0:
             raise ValueError(f"{name} must not be negative, got {value}")
+
+
+def _block_matrices(config: TransformerConfig) -> tuple[tuple[int, int], ...]:
+    """(out, in) of a block's four matrices: queries, keys and values; output; and the MLP's two."""
+    D = config.width
+    kv_heads = config.num_heads if config.num_kv_heads is None else config.num_kv_heads
+    hidden = 4 * D if config.mlp_width is None else config.mlp_width
+    return (D + 2 * kv_heads * (D // config.num_heads), D), (D, D), (hidden, D), (D, hidden)
 
 
 def _norm(config: TransformerConfig) -> nn.Module:
