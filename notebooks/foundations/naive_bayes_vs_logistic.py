@@ -210,7 +210,7 @@ def panels(top: list, bottom: list, numbers: tuple, titles: tuple, unit: str):
             ax.plot(numbers, line, "o-", label=name)
         ax.set(xscale="log", ylabel="error rate", title=title)
         ax.set_xticks(numbers, numbers)
-        ax.legend(loc="upper right")
+        ax.legend(loc="best")
     ax.set_xlabel(unit)
     return axes
 
