@@ -65,7 +65,7 @@ def hebbian_state(k: Tensor, v: Tensor) -> Tensor:
         TypeError: k and v are not of one floating dtype.
         ValueError: shapes do not fit together, or there is no pair.
 
-    Source: Kohonen (1972); Katharopoulos et al. (2020) for its use in attention.
+    Source: Katharopoulos et al. (2020); Schlag et al. (2021) for the view as a memory.
     """
     _check_pairs(k, v)
     return v.mT @ k
@@ -120,6 +120,42 @@ def softmax_read(q: Tensor, k: Tensor, v: Tensor, beta: float) -> Tensor:
     _check_positive("beta", beta)
     weights = (beta * q @ k.mT).softmax(dim=-1)  # (..., M, N)
     return weights @ v
+
+
+def read_error(read: Tensor, v: Tensor) -> float:
+    """The squared error of all answers, as a share of the squares of the values: 1 for answers of zeros.
+
+    Args:
+        read, v: answers and values, (..., N, d_v) both.
+
+    Raises:
+        ValueError: shapes differ, or all values are zero.
+    """
+    if read.shape != v.shape:
+        raise ValueError(f"read must have v's shape {tuple(v.shape)}, got {tuple(read.shape)}")
+    power = v.square().sum()
+    if power == 0:
+        raise ValueError("v holds nothing but zeros: no error is a share of that")
+    return float((read - v).square().sum() / power)
+
+
+def share_picked(read: Tensor, v: Tensor) -> float:
+    """How often the stored value with the largest dot product with an answer is the right one.
+
+    Args:
+        read, v: answers and values, (..., N, d_v) both. For values of one length the largest dot product
+            is the least distance.
+
+    Raises:
+        ValueError: shapes differ, or there is no value.
+    """
+    if read.shape != v.shape or v.ndim < 2 or v.numel() == 0:
+        raise ValueError(
+            f"read and v must have one shape (..., N, d_v), not empty, got {tuple(read.shape)} and "
+            f"{tuple(v.shape)}"
+        )
+    right = torch.arange(v.size(-2), device=v.device)
+    return float(((read @ v.mT).argmax(dim=-1) == right).double().mean())
 
 
 def causal_linear_attention(

@@ -1,0 +1,414 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   lmprep:
+#     asked: 2
+#     level: 3
+#     needs:
+#     - sequence_models_gates
+#     - self_attention_math
+#     question_zh: 语言模型中的上下文向量是什么？
+#     short: Fixed state or cache
+#     source: L15
+#     tasks:
+#     - linear_attention_causal
+# ---
+
+# %% [markdown]
+# # A context vector or a KV cache: how much can a fixed-size memory hold?
+
+# %% [markdown] tags=["answer"]
+# ## The 30-second answer
+#
+# A context vector carries what was read into the next prediction. An embedding does not: it is the same in every context. RNNs and
+# linear attention keep a state of fixed size, softmax attention a cache that grows. Sum N outer products under random unit keys of width
+# d, and reading one value back has an expected squared error of N minus one over d, whatever the values. Choosing among known values works beyond
+# d pairs. A cache stores every pair, sharp softmax finds it, and memory grows with each token.
+#
+# :::{dropdown} The two-minute answer
+# "Context vector" means three things: the vector of a token after it has read its neighbors; the weighted mean of encoder states in a
+# sequence-to-sequence model with attention; the state $h_t$ of a recurrent network. All depend on the context, as an embedding does not.
+#
+# The simplest state is a matrix, $S = \sum_i v_i k_i^\top$, of shape $(d_v, d)$ for any number of pairs. Asked with $k_j$, it answers $v_j$ plus
+# every other value times its key's overlap with $k_j$. Random overlaps have mean 0 and variance $1/d$: hence $(N-1)/d$. Orthogonal keys have none,
+# but there are only $d$ of them. So for *exact* values $d$ pairs are the capacity. To say only which of the stored values it was is easier,
+# because the noise spreads over all $d_v$ directions: that works until $N + d + d_v$ nears $d\,d_v / (2 \log N)$.
+#
+# The delta rule writes only the correction, $v - Sk$. The newest pair is exact, old ones fade within about $d$ writes.
+#
+# A KV cache keeps $d + d_v$ numbers for each pair and mixes nothing until it is read. Softmax then needs scores sharp enough to single out one key.
+# Memory grows with the text, so hybrids mix a few attention layers into layers of fixed state.
+# :::
+
+# %% [markdown] tags=["rubric"]
+# ## What the interviewer listens for
+#
+# - Junior: an embedding is looked up and the same everywhere; a context vector depends on what was read.
+# - Junior: a recurrent state has the same size after ten tokens and ten thousand; a KV cache has keys and values of each token, in each layer.
+# - Mid: writes linear attention as a sum of outer products, and the read as the value plus overlaps.
+# - Mid: derives the error $(N-1)/d$, and what it assumes: keys of length 1, in independent random directions.
+# - Mid: computes the size of a cache, $2 \cdot L \cdot H_{kv} \cdot d_h \cdot T$ numbers, and what grouped queries save.
+# - Senior: tells exact recall, limited by $d$, from choosing among known values, which $d \cdot d_v$ limits.
+# - Senior: says what the delta rule gains (the newest) and gives up (the oldest), and that softmax needs sharpness.
+# - Senior: does not read architecture into a loss: training, size and context rules come first.
+
+# %% tags=["hide-input"]
+import lzma
+import math
+
+import matplotlib.pyplot as plt
+import torch
+import torch.nn.functional as F
+
+from lmprep.architectures.rnn import LSTMConfig, LSTMLanguageModel
+from lmprep.architectures.transformer import GPT, GPTConfig
+from lmprep.data.corpora import english_text, normalize_text
+from lmprep.evidence import agrees, claim
+from lmprep.foundations import memory
+from lmprep.foundations.ngram import WittenBellLM
+from lmprep.notebook import generator, seed, setup, show
+from lmprep.plotting import label_lines
+from lmprep.practice import check
+from lmprep.training.loop import fit
+
+_ = setup()  # the page stays on the CPU: its matrices are small
+
+# %% [markdown]
+# ## A memory of two numbers: 5 is read as 11, and 10 as 13
+#
+# Let a value be one number and a key two, of length 1: $k_1 = (1, 0)$ goes with 5, $k_2 = (0.6, 0.8)$ with 10. The memory is the sum of value times key,
+# $5 \cdot (1, 0) + 10 \cdot (0.6, 0.8) = (11, 8)$. Read it with $k_1$: 11. With $k_2$: $0.6 \cdot 11 + 0.8 \cdot 8 = 13$. The keys overlap
+# by $k_1 \cdot k_2 = 0.6$, so each read hears 0.6 of the other value: $5 + 6$ and $10 + 3$. Orthogonal keys would give 5 and 10.
+#
+# In general $N$ keys of width $d$ and length 1, rows of $K$ $(N, d)$, come with values of width $d_v$, rows of $V$ $(N, d_v)$. The state is $S = \sum_i v_i k_i^\top = V^\top K$,
+# of shape $(d_v, d)$ however many pairs there are, and
+#
+# $$
+# S k_j = v_j + \sum_{i \ne j} (k_i \cdot k_j)\, v_i .
+# $$
+#
+# For independent random directions an overlap has mean 0 and variance $1/d$, and two different overlaps with $k_j$ are uncorrelated. So cross terms vanish in the mean,
+# and the expected squared error is $\sum_{i \ne j} \lVert v_i \rVert^2 / d$: averaged over the pairs, $(N-1)/d$ times the mean of $\lVert v \rVert^2$. Nothing was assumed about the values.
+
+# %%
+show(memory.hebbian_state, memory.delta_rule_state, memory.softmax_read)
+
+# %% [markdown]
+# Read $S$ with each token's query, right after the token's pair was added, and it is linear attention: trained as a masked product, run as a recurrence
+# {cite:p}`katharopoulos2020transformers`. The delta rule writes $\beta\,(v - Sk)\,k^\top$ instead, a step of gradient descent on $\frac12 \lVert Sk - v \rVert^2$ {cite:p}`schlag2021linear`.
+
+# %%
+q, k, v = torch.randn(3, 100, 8, generator=generator(1)).double()  # (T, d) each
+agrees("linear_attention", "torch.tril(q kᵀ) v", memory.causal_linear_attention(q, k, v)[0],
+       torch.tril(q @ k.mT) @ v, atol=1e-10)  # fmt: skip
+agrees("softmax_read", "torch.nn.functional.scaled_dot_product_attention",
+       memory.softmax_read(q, k, v, beta=8**-0.5), F.scaled_dot_product_attention(q, k, v),
+       atol=1e-12)  # fmt: skip
+
+# %% [markdown]
+# ## The error is (N − 1)/d, even if all values are the same
+#
+# Surely one value a hundred times is easier to remember than a hundred values? Three kinds of values, two widths of keys; the error is a share of the values' mean
+# square:
+
+# %%
+# Try: keys_of = memory.tight_keys. Up to d keys then do not overlap, the error is 0 for N = d/2
+# and N = d, and the thesis breaks. Or value_width = 8: the thesis holds, but further down far
+# fewer values are picked, and those claims break.
+keys_of = memory.random_unit_keys
+d, value_width, draws = 64, 64, 60
+
+noise = torch.randn(draws, 8 * d, 16, generator=generator(2))
+values = {
+    "random": noise,
+    "all equal": torch.ones_like(noise),
+    "one 100 ×": torch.cat([100 * noise[:, :1], noise[:, 1:]], dim=1),
+}
+print("   d    N  (N−1)/d " + "".join(f"{kind:>11}" for kind in values))
+ratios = []
+for width in (d, 2 * d):
+    for N in (d // 2, d, 2 * d, 8 * d):
+        k = keys_of(draws, N, width, generator=generator(width + N))
+        reads = {kind: k @ memory.hebbian_state(k, v[:, :N]).mT for kind, v in values.items()}
+        found = [memory.read_error(reads[kind], v[:, :N]) for kind, v in values.items()]
+        ratios += [each * width / (N - 1) for each in found]
+        print(f"{width:4} {N:4} {(N - 1) / width:8.2f} " + "".join(f"{e:11.2f}" for e in found))
+
+spread = {}
+for N in (d, 2 * d, 8 * d):
+    k, v = memory.tight_keys(draws, N, d, generator=generator(N)), noise[:, :N]
+    spread[N] = memory.read_error(k @ memory.hebbian_state(k, v).mT, v)
+print(f"spread-out keys, d = {d}: " + ", ".join(f"N = {N}: {e:.2f}" for N, e in spread.items()))
+
+# %%
+claim("error_is_crowding", "N pairs as a sum of outer products, random unit keys of width d, three "
+      "kinds of values: error over (N − 1)/d, furthest from 1", max(abs(r - 1) for r in ratios),
+      at_most=0.15, thesis=True)  # fmt: skip
+claim("no_overlap_no_error", "64 pairs as a sum of outer products, orthogonal keys: error",
+      spread[d], at_most=1e-9)  # fmt: skip
+
+# %% [markdown]
+# Equal values are no easier: the state does not know that they are equal, and hears the same one $N$ times, with random signs. Twice the width of the keys halves
+# the error. The cause is overlap and not the number of pairs: with orthogonal keys the same sum reads back $d$ pairs exactly. More
+# than $d$ vectors of length 1 must overlap {cite:p}`welch1974lower`. At best the error is
+# $N/d - 1$, for independent values. The keys of the last line reach that, just under 1 below random keys.
+#
+# ## Twice as much noise as signal, and still the right value is picked
+#
+# At $N = 2d$ the error is twice the signal: answers of zeros would be closer. Is the memory useless? Let values be random directions of length 1, and count how
+# often the stored value nearest to the answer's direction is the right one. Four others compete: the delta rule, the best matrix there is (least squares over all pairs), and softmax over
+# all pairs, at two sharpnesses. Attention's $1/\sqrt d$ with keys of length $\sqrt d$ is $\beta = \sqrt d$ with keys of length 1.
+
+# %%
+sizes = [8, 16, 32, 64, 128, 256, 512]
+
+
+def recall(N: int, width: int, value_width: int) -> dict[str, tuple[float, float]]:
+    """Error, and share of values picked, for each way to remember N pairs."""
+    k = keys_of(8, N, width, generator=generator(N + width))
+    v = memory.random_unit_keys(8, N, value_width, generator=generator(N + 1))
+    reads = {
+        "sum": k @ memory.hebbian_state(k, v).mT,
+        "delta rule": k @ memory.delta_rule_state(k, v).mT,
+        "best matrix": k @ torch.linalg.lstsq(k, v).solution,
+        "softmax, β = √d": memory.softmax_read(k, k, v, beta=width**0.5),
+        "softmax, β = √d/2": memory.softmax_read(k, k, v, beta=width**0.5 / 2),
+    }
+    return {name: (memory.read_error(read, v), memory.share_picked(read, v))
+            for name, read in reads.items()}  # fmt: skip
+
+
+runs = {N: recall(N, d, value_width) for N in sizes}
+
+# %% mystnb={"image": {"alt": "Two stacked charts against the number of pairs, 8 to 512, with keys of width 64. Top: squared error. The sum of outer products rises along a dotted line to about 8; the delta rule rises to about 2; the best matrix is at zero up to 64 pairs and then rises towards 1; sharp softmax stays near zero, with half the sharpness it rises towards 1. Bottom: share of values picked. The sum stays near 1 up to 128 pairs and falls to a third at 512; the delta rule falls from 64 pairs on and is lowest; both softmax reads stay near 1."}} tags=["hide-input"]
+_, axes = plt.subplots(2, 1, figsize=(6.4, 6.8))
+axes[0].set(title="The sum's error follows (N − 1)/d (dotted) …", ylabel="squared error")
+axes[0].plot(sizes, [(N - 1) / d for N in sizes], "k:", linewidth=1)
+axes[1].set(title="… yet beyond N = d it picks the right value", ylabel="share picked")
+for index, ax in enumerate(axes):
+    for name in runs[d]:
+        ax.plot(sizes, [runs[N][name][index] for N in sizes], "o-", label=name)
+    ax.set(xscale="log", xticks=sizes, xticklabels=sizes, xlim=(7, 4000))
+    ax.set_xlabel(f"pairs N (keys of width d = {d})")
+    label_lines(ax)
+plt.show()
+
+# %%
+N = 2 * d
+table = {(a, b): recall(N, a, b)["sum"]
+         for a, b in ((d, value_width), (d // 4, 4 * d), (4 * d, d // 4), (d, 8))}  # fmt: skip
+print(f"{N} pairs        numbers   error   picked")
+for (width, vw), (wrong, picked) in table.items():
+    print(f"{width:3} × {vw:<3} state {width * vw:8,}{wrong:8.2f}{picked:9.2f}")
+held = d * value_width / (d + value_width) / N  # of the pairs, in a cache of as many numbers
+
+# %%
+two_d, most = runs[2 * d], runs[8 * d]
+claim("picked_beyond_d", "64 × 64 state, 128 pairs, error twice the signal: share of values picked",
+      two_d["sum"][1], at_least=0.9)  # fmt: skip
+claim("width_of_values_helps", "128 pairs, d = 64: share picked at d_v = 64, minus that at d_v = 8",
+      two_d["sum"][1] - table[d, 8][1], at_least=0.4)  # fmt: skip
+claim("state_beats_equal_cache", "128 pairs: share picked from a 64 × 64 state, minus the share "
+      "that a cache of as many numbers holds", two_d["sum"][1] - held, at_least=0.4)  # fmt: skip
+claim("softmax_needs_sharpness", "512 pairs, d = 64: error of softmax at half of β = √d over that "
+      "at β = √d", most["softmax, β = √d/2"][0] / most["softmax, β = √d"][0], at_least=5,
+      unit="×")  # fmt: skip
+
+# %% [markdown]
+# A pick goes wrong if a wrong value scores higher than the right one, which scores about 1. Wrong scores have variance $(N + d + d_v)/(d\,d_v)$, nearly, and the largest of $N$
+# lies near $\sqrt{2 \log N}$ standard deviations. So picks start to fail where $N + d + d_v$ nears $d\,d_v/(2 \log N)$: at some 240 pairs for 64 × 64. In the table, three shapes of 4,096 numbers
+# have errors sixteen-fold apart and differ little in picks. An eighth of the numbers picks far fewer, at the *same* error as 64 × 64.
+#
+# Number for number, a cache is not the better memory here: in the space of a 64 × 64 state it has room for 32 of 128 pairs and has lost the rest.
+# Softmax wins at the right of the chart because its cache has grown, and because it is sharp. At half of $\beta$ the answer is mostly the mean of all values, though the right one still stands out a little. Sharp enough, it can tell
+# exponentially many keys apart {cite:p}`ramsauer2021hopfield`; each still takes up its $d + d_v$ numbers.
+#
+# ## Correcting keeps the newest pair and wears out the oldest
+#
+# The delta rule had a smaller error than the sum and picked fewer values. Its mean hides an age. Writing with $\beta = 1$ makes the newest pair exact, by removing what
+# the state held along that key: of an older value, a share $1/d$ on average. After $a$ more writes $(1 - 1/d)^a$ of it is left, plus noise that, in a long used state, keeps the
+# answer's mean square at 1 for values of length 1. The error is then $1 - 2(1 - 1/d)^a + 1$.
+
+# %%
+k = keys_of(30, 8 * d, d, generator=generator(3))
+v = memory.random_unit_keys(30, 8 * d, value_width, generator=generator(4))
+read = k @ memory.delta_rule_state(k, v).mT
+by_age = (read - v).square().sum(-1).mean(0).flip(0)  # newest first
+law = 2 * (1 - (1 - 1 / d) ** torch.arange(8 * d))
+print("writes since     delta rule   2(1 − (1 − 1/d)^a)")
+for a in (0, d // 8, d // 2, d, 2 * d, 4 * d):  # eight neighbors, averaged
+    print(f"{a:4} to {a + 7:<4}{by_age[a : a + 8].mean():13.2f}{law[a : a + 8].mean():14.2f}")
+
+# %%
+claim("delta_wears_out", "delta rule, 512 pairs, d = 64: error a writes later minus "
+      "2(1 − (1 − 1/d)^a), largest over groups of 8 pairs",
+      (by_age - law).unflatten(0, (-1, 8)).mean(-1).abs().max(), at_most=0.2)  # fmt: skip
+
+# %% [markdown]
+# The sum treats all ages alike, badly. The delta rule is a window with a soft edge: half is gone after about $0.7\,d$ writes. That suits text in which recent pairs matter, or keys
+# return: writing a key again replaces its value, where a sum would add the two up.
+#
+# ## Trained on one text, the smaller memory is ahead, and counting beats both
+#
+# Does the growing cache make a better language model? Two train on chapters of Python's manual (lower case; tokens are bytes), each with 250 updates of 8 × 32 bytes: embedding, LSTM and
+# head, with a state of 2 · 96 numbers; and a GPT of one block, whose cache grows to 32 tokens of 2 · 48 numbers. They compete with interpolated counts of what followed the last $n - 1$ bytes, $n$ chosen on validation chapters, and with lzma. All are scored on the same 8,192
+# test bytes. Networks see the 17 to 32 bytes before each, counts the last $n - 1$ of these, lzma the training text and all test text before. The page can afford one training of each.
+
+# %%
+T, steps, first, last = 32, 250, 17, 17 + 8192  # test[first:last] is scored
+corpus = english_text()
+parts = corpus["train"], corpus["validation"], corpus["test"].shuffle(seed=seed(1))
+raw = [normalize_text("\n\n".join(part["text"])).encode() for part in parts]
+# Ids count the bytes that occur.
+used, ids = torch.tensor(list(b"".join(raw))).unique(return_inverse=True)
+train, validation, test = ids.split([len(part) for part in raw])
+starts = torch.randint(len(train) - T, (steps, 8, 1), generator=generator(5))
+
+
+def next_byte_bits(model: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:  # x: (B, T + 1)
+    logits = model(x[:, :-1])  # (B, T, V)
+    return F.cross_entropy(logits.mT, x[:, 1:], reduction="none") / math.log(2)  # (B, T)
+
+
+# Learning rates: the better of three each on validation text, found beforehand.
+lstm = LSTMLanguageModel(LSTMConfig(vocab_size=len(used), width=96), generator(6))
+gpt = GPT(GPTConfig(vocab_size=len(used), context_length=T, width=48, num_layers=1, num_heads=4,
+                    position="rope", init_std=0.1, head_std=0.2, tied_head=False),
+          generator(7))  # fmt: skip
+bits = {}
+for name, model, rate in (("GPT", gpt, 8e-3), ("LSTM", lstm, 6e-2)):
+    adam = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.95), weight_decay=0.1)
+    fit(model, lambda step: train[starts[step] + torch.arange(T + 1)],
+        lambda model, x: next_byte_bits(model, x).mean(), optimizer=adam, num_steps=steps,
+        schedule=lambda step: min(1, (step + 1) / 20) * (1 - 0.9 * step / steps),
+        max_norm=1.0)  # fmt: skip
+    with torch.no_grad():  # windows half a window apart
+        bits[name] = next_byte_bits(model, test[:last].unfold(0, T + 1, T // 2))  # (512, T)
+    seen = {c: round(bits[name][:, c - 1].mean().item(), 2) for c in (1, 2, 4, 8, 16, 32)}
+    print(f"{name:<4} bits per byte, by bytes seen before it: {seen}")
+
+# %%
+counts = WittenBellLM(6, len(used)).fit(train)
+
+
+def counted_bits(tokens: list[int], n: int) -> float:  # order 6 is order n for n − 1 bytes
+    p = [counts.probs(tokens[t - n + 1 : t])[tokens[t]] for t in range(first, len(tokens))]
+    return -sum(map(math.log2, p)) / len(p)
+
+
+def packed(text: bytes) -> int:
+    strong = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME}]
+    return len(lzma.compress(text, lzma.FORMAT_RAW, filters=strong))
+
+
+n = min(range(2, 7), key=lambda n: counted_bits(validation[:2048].tolist(), n))
+rates = {name: each[:, T // 2 :].mean().item() for name, each in bits.items()}
+rates |= {f"counts, n = {m}": counted_bits(test[:last].tolist(), m) for m in (2, n)}
+read = raw[0] + raw[2][:first]
+rates["lzma"] = 8 * (packed(read + raw[2][first:last]) - packed(read)) / (last - first)
+for name, rate in sorted(rates.items(), key=lambda item: -item[1]):
+    print(f"{name:<14}{rate:6.2f} bits per byte")
+
+# %%
+claim("lstm_ahead", "250 updates each: bits per unseen byte, GPT minus LSTM",
+      rates["GPT"] - rates["LSTM"], at_least=0.15)  # fmt: skip
+claim("counts_ahead", "bits per unseen byte: LSTM minus interpolated counts",
+      rates["LSTM"] - rates[f"counts, n = {n}"], at_least=0.4)  # fmt: skip
+
+# %% [markdown]
+# The LSTM is ahead with 192 numbers against 3,072, so the size of the memory is not what limits these two: the LSTM gains most from the first four bytes and hardly more from the rest. This ranks no
+# architectures. The two differ in parameters (about 8 · 96² and 12 · 48² in the layers) and in how fast they learn, and one small block of attention cannot do induction {cite:p}`sanford2024one`, for which a cache is good. Counts, which saw all of the training text where the networks
+# saw less than a third, are far ahead of both. So is lzma, which repeats what it has read. Longer training may turn this around.
+#
+# ## A token of Llama 3.1 8B takes 128 KiB
+#
+# A cache holds a key and a value in each of $L$ layers, for each of $H_{kv}$ key–value heads of width $d_h$ and each of $T$ tokens: $2\,L\,H_{kv}\,d_h\,T$ numbers. Above: $2 \cdot 1 \cdot 4 \cdot 12 \cdot 32 = 3{,}072$.
+# Llama 3.1 8B has 32 layers and 8 such heads of width 128 {cite:p}`grattafiori2024llama`: $65{,}536$ numbers for a token, 128 KiB at two bytes each, 16 GiB for 131,072 tokens. Its 32 query heads
+# share the 8; unshared, it would be four times that. Linear attention with the same 8 heads would keep $32 \cdot 8 \cdot 128 \cdot 128$ numbers, 8 MiB, as much as 64 tokens of cache.
+
+# %% [markdown] tags=["errors"]
+# ## What common answers get wrong
+#
+# **"The LSTM processes the context vectors that the embedding layer produces."** So say tutorials. The embedding layer looks up one row for *e*, whatever stands around it. The LSTM's state after that *e* differs from context to context; the state is the context vector.
+#
+# **The state is full at d pairs.** That is right for exact values under orthogonal keys. Random keys disturb each other from the second pair on, and for choosing among known values
+# nothing happens at $d$: the chart has no corner there.
+#
+# **The delta rule as the better memory, always.** Papers show it ahead where keys come again and values change. Of fresh random keys, each written once, it keeps the recent ones, and the plain sum picks more.
+#
+# **Attention remembers everything.** The cache does, until a window or an eviction rule drops something. The read must still find it: with half the sharpness, the same 512 pairs gave nearly their mean.
+
+# %% [markdown] tags=["followups"]
+# ## Follow-ups
+#
+# :::{dropdown} What would you do to shrink a cache?
+# Share key–value heads between queries {cite:p}`ainslie2023gqa`, store fewer bits, cache a short code from which keys and values are computed, or keep only a window. Only the last bounds the total.
+# :::
+#
+# :::{dropdown} A sliding window breaks some models. Why do a few first tokens help?
+# Many trained models put surplus attention on the first tokens. Without those every softmax changes and quality collapses; a few of them beside the window restore it {cite:p}`xiao2024efficient`. The text
+# between is still lost.
+# :::
+#
+# :::{dropdown} What does PagedAttention change?
+# Where the cache lies. Blocks of fixed size are allocated as a sequence grows, and a table maps them, as an operating system maps pages. Little is reserved in vain, and sequences can share the blocks of a common prefix {cite:p}`kwon2023efficient`.
+# :::
+#
+# :::{dropdown} Mamba keeps a fixed state. What should you test?
+# Recall and copying. {cite:t}`jelassi2024repeat` prove that a fixed state limits which strings can be copied; {cite:t}`arora2024zoology` trace 82 % of the perplexity gap between gated convolutions and attention to
+# recalling what stood in the context. Average perplexity can hide it.
+# :::
+#
+# :::{dropdown} Why do hybrids work with so few attention layers?
+# A plausible reason: few tokens need exact recall, and one layer that can look up serves those. In one study an 8B hybrid with 7 % attention layers beat the pure Transformer on all twelve standard tasks {cite:p}`waleffe2024empirical`. {cite:t}`arora2024based` trade state size against recall with linear attention and short windows.
+# :::
+#
+# :::{dropdown} How is a recurrence like this trained in parallel?
+# In chunks: inside one, a masked product of small size; between chunks, one state is handed on. The delta rule needs more algebra, because each write depends on a read {cite:p}`yang2024parallelizing`.
+# :::
+#
+# :::{dropdown} Is the capacity a matter of bits?
+# In the end. $N$ choices among $N$ values are $N \log_2 N$ bits, and a state of $b$ bits holds no more than $b$. The 240 pairs above are about half a bit for each of 4,096 numbers: far less than float32 could code, but a linear read cannot get at more.
+# :::
+
+# %% [markdown] tags=["exercise"]
+# ## Your turn
+#
+# ```{task} linear_attention_causal
+# ```
+
+# %%
+import torch
+
+
+def linear_attention_causal(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+) -> torch.Tensor:
+    """For each position t, the sum of (q_t · k_s) v_s over all s ≤ t.
+
+    q, k: (B, T, d).
+    v: (B, T, d_v).
+    Returns (B, T, d_v).
+    """
+    raise NotImplementedError
+
+
+check("linear_attention_causal", linear_attention_causal)
+
+# %% [markdown]
+# ```{solution} linear_attention_causal
+# ```
+
+# %% [markdown] tags=["references"]
+# ## References
+#
+# - {cite:t}`katharopoulos2020transformers`: linear attention as a recurrence. {cite:t}`schlag2021linear`: its capacity, and the delta rule.
+# - {cite:t}`welch1974lower`: how little many vectors can overlap.
+# - {cite:t}`ramsauer2021hopfield`: softmax attention as a memory, and its capacity.
+# - {cite:t}`arora2024zoology`, {cite:t}`arora2024based`, {cite:t}`jelassi2024repeat`: recall with fixed states. {cite:t}`yang2024parallelizing`: the delta rule at scale.
+# - {cite:t}`waleffe2024empirical`: Mamba, hybrids and Transformers at 8 billion parameters.
