@@ -18,6 +18,7 @@ from lmprep.architectures.rnn import (
     LSTMConfig,
     LSTMLanguageModel,
     RNNCell,
+    bidirectional,
     jacobian_norms,
     last_valid,
     linear_scan,
@@ -342,6 +343,30 @@ def test_first_weights_are_uniform_and_the_generators(kind: Any, layer: Any) -> 
 def test_an_empty_batch_stays_empty(kind: Any) -> None:
     states, _ = unroll(kind(D, H, generator()), torch.zeros(0, 4, D))
     assert states.shape == (0, 4, H)
+
+
+@pytest.mark.parametrize("kind", ["RNN", "GRU", "LSTM"])
+def test_bidirectional_equals_torchs(kind: str) -> None:
+    cells = [globals()[kind + "Cell"](3, 4, generator(seed)) for seed in (1, 2)]
+    layer = getattr(nn, kind)(3, 4, batch_first=True, bidirectional=True)
+    layer.load_state_dict({
+        f"{name}_l0{end}": weight
+        for cell, end in zip(cells, ("", "_reverse"), strict=True)
+        for name, weight in cell.state_dict().items()
+    })  # fmt: skip
+    for shape in ((1, 1, 3), (2, 7, 3), (0, 2, 3)):
+        x = torch.randn(*shape, generator=generator(3))
+        torch.testing.assert_close(bidirectional(*cells, x), layer(x)[0], rtol=0, atol=1e-6)
+
+
+def test_bidirectional_reads_both_sides_once() -> None:
+    def total(x: Tensor, h: Tensor | None = None) -> Tensor:
+        return x if h is None else x + h
+
+    x = torch.tensor([[[1.0], [2.0], [4.0]]])
+    assert bidirectional(total, total, x).tolist() == [[[1.0, 7.0], [3.0, 6.0], [7.0, 4.0]]]
+    with pytest.raises(ValueError, match="at least one step"):
+        bidirectional(total, total, x[:, :0])
 
 
 def test_step_jacobian_of_the_lstms_cell_is_its_forget_gate() -> None:

@@ -259,6 +259,28 @@ def unroll(
     return torch.stack(states, dim=1), carried
 
 
+def bidirectional(
+    forward: Callable[[Tensor, Any], State], backward: Callable[[Tensor, Any], State], x: Tensor
+) -> Tensor:
+    """Two recurrences, one from each end, their states side by side: (B, T, 2H).
+
+    In column t stand what `forward` has read up to step t, and what `backward` has read from the last step
+    back to t. Sequences must fill the T steps: `backward` would read padding first.
+
+    Args:
+        forward, backward: cells, as for `unroll`. Each has weights of its own.
+        x: (B, T, D).
+
+    Raises:
+        ValueError: as `unroll`.
+
+    Source: Schuster and Paliwal (1997).
+    """
+    ahead, _ = unroll(forward, x)  # (B, T, H)
+    behind, _ = unroll(backward, x.flip(1))
+    return torch.cat([ahead, behind.flip(1)], dim=-1)
+
+
 def jacobian_norms(cell: RNNCell | GRUCell | LSTMCell, x: Tensor) -> Tensor:
     """How much of the state ℓ steps before reaches the last one: ‖∂s_T/∂s_{T−ℓ}‖ for ℓ = 1 … T, spectral.
 
