@@ -22,10 +22,10 @@
 # %% [markdown] tags=["answer"]
 # ## The 30-second answer
 #
-# An encoder reads the source into states. A decoder writes the target token by token, given those states and what stands
-# before, until it writes an end token. In the models of 2014, all it got of the source was one vector of fixed width; make
-# that vector narrower, and long inputs suffer first. Teacher forcing trains every step on the true prefix, the target shifted
-# right by one. At inference the decoder reads its own output instead, and can do worse once it has made a mistake.
+# An encoder reads the source into states. A decoder writes the target token by token, given what it got of the source and what stands
+# before, until it writes an end token. In the models of 2014 it got one vector of fixed width; narrowing that vector alone
+# costs accuracy on long inputs. Teacher forcing trains every step on the true prefix, the target shifted right by one. At
+# inference the decoder reads its own output instead, and can do worse once it has made a mistake.
 #
 # :::{dropdown} The two-minute answer
 # The model factorizes the target's probability into one factor per token, each given the source and the tokens before. The
@@ -96,10 +96,10 @@ _ = setup()  # the page stays on the CPU: its models are tiny
 #
 # with $y_0 = \text{BOS}$, $W$ of shape $(C, H)$ and $U$ of shape $(H, C)$. (His decoder reads $c$ at every step as well;
 # {cite:t}`sutskever2014sequence` hand over the LSTM's state itself.) A batch of $B$ sources is padded to one length, so $h_S$
-# is each row's last *valid* state.
+# is each row's last *valid* state. `model(source, target_in, lengths)` encodes, then decodes.
 
 # %%
-show(Seq2Seq.encode, Seq2Seq.decode, Seq2Seq.forward, shift_right)
+show(Seq2Seq.encode, Seq2Seq.decode, Seq2Seq.greedy, shift_right)
 
 # %%
 config = Seq2SeqConfig(vocab_size=12, width=16, summary_width=5)
@@ -133,11 +133,11 @@ agrees("logits", "torch's packed GRU and nn.GRUCell", model(source, target_in, l
 # take up to six steps.
 
 # %%
-# Try: narrow = 64. Both arms are then the same model, and the thesis breaks. Or width = 128,
-# which doubles the GRUs (and the time) around the same vectors: the thesis holds.
+# Try: narrow = 32. The gap between the two vectors nearly closes, and the thesis breaks. Or
+# width = 128, GRUs twice as wide (and slow) around the same vectors: the thesis holds.
 narrow, wide, width = 4, 64, 64  # C, C and H
 stage = 120  # updates; the narrow model gets three stages, the wide one two
-batch_size, learning_rate = 64, 0.01
+batch_size, learning_rate = 64, 0.01  # 0.02 was worse for both vectors
 longest, BOS, EOS, PAUSE = 6, 10, 11, 12
 
 
@@ -219,14 +219,16 @@ claim("echo_knows_nothing", "trained without the shift: accuracy free-running, s
 
 # %%
 digits, curves, runs = range(1, longest + 1), {}, {}
-for name, summary_width, stages in (("C = 4", narrow, 3), ("C = 64", wide, 2)):
-    runs[name] = Run(summary_width)
+for C, stages in ((narrow, 3), (wide, 2)):
+    runs[C] = Run(C)
     for n in range(1, stages + 1):
-        runs[name].train(stage)
-        model = runs[name].model
-        curves[name, n] = torch.stack([accuracy(forced, model, k) for k in digits])
+        runs[C].train(stage)
+        model = runs[C].model
+        curves[C, n] = torch.stack([accuracy(forced, model, k) for k in digits])
 
-paused, model = accuracy(forced, model, 3, pauses=3), model.double()
+paused = accuracy(forced, model, 3, pauses=3)
+
+model = model.double()  # no two choices closer than rounding
 source, target = dictate(1000, longest, 0, generator(30))
 with torch.no_grad():
     guided, alone = forced(model, source, target), free(model, source, target)
@@ -241,11 +243,11 @@ def right(prediction: Tensor, where: Tensor) -> Tensor:
     return (prediction == target)[where].double().mean()
 
 
-# %% mystnb={"image": {"alt": "Two charts, one above the other. Above: teacher-forced accuracy against the number of digits, from one to six. All four lines fall. With a vector of 64 numbers they lie well above those with four numbers, even when the latter had three times the updates. A cross for three digits and three pauses lies on the upper line, at three digits. Below: accuracy at the first, second and third step after the decoder's own first mistake. Reading the true digits it is right about half of the time or somewhat less often, reading its own output much less often."}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two charts, one above the other. Above: teacher-forced accuracy against the number of digits, from one to six. All lines fall. At six digits, those with a vector of 64 numbers end well above those with four numbers, even where the latter had three times the updates. A cross for three digits and three pauses lies on the uppermost line or just below. Below: accuracy at the first, second and third step after the decoder's own first mistake. Reading the true digits it is right in roughly half of the cases, reading its own output much less often."}} tags=["hide-input"]
 fig, (above, below) = plt.subplots(2, 1, figsize=(6.4, 6.8))
-for (name, n), curve in curves.items():
+for (C, n), curve in curves.items():
     style = "o-" if n == 1 else "o--"
-    above.plot(digits, curve, style, label=f"{name}, {n * stage} updates")
+    above.plot(digits, curve, style, label=f"C = {C}, {n * stage} updates")
 above.plot(3, paused, "kx", markersize=10, markeredgewidth=2, label="_")
 above.annotate("+ 3 pauses", (3, paused), (8, 8), textcoords="offset points", fontsize=9)
 above.set(title="A wider vector carries more digits; pauses cost next to nothing",
@@ -255,15 +257,15 @@ lags = range(1, 4)
 for prediction, label in ((guided, "reads true digits"), (alone, "reads its own")):
     where = [(position == first + lag) & after for lag in lags]
     below.plot(lags, [right(prediction, w) for w in where], "o-", label=label)
-below.set(title="After its own first mistake, the false prefix costs most",
-          xlabel="steps after the first own mistake", ylabel="accuracy, C = 64",
+below.set(title="After a mistake, reading its own output is what hurts",
+          xlabel="steps after the first own mistake", ylabel=f"accuracy, C = {wide}",
           xlim=(0.9, 3.9), ylim=(0, 1.05), xticks=lags)  # fmt: skip
 above.set_xticks(digits), label_lines(above), label_lines(below)
 plt.show()
 
 # %%
-narrow_1, narrow_3 = curves["C = 4", 1], curves["C = 4", 3]
-wide_1, wide_2 = curves["C = 64", 1], curves["C = 64", 2]
+narrow_1, narrow_3 = curves[narrow, 1], curves[narrow, 3]
+wide_1, wide_2 = curves[wide, 1], curves[wide, 2]
 claim("width_decides", "copying six digits through a vector: teacher-forced accuracy "
       "with 64 numbers in it minus with 4, same GRUs, digits and updates",
       wide_1[5] - narrow_1[5], at_least=0.13, thesis=True)  # fmt: skip
@@ -281,8 +283,8 @@ claim("content_costs_much", "vector of 64 numbers: accuracy on three digits and 
 # training helps both models, and the narrow one has not caught up after three times as much; how far it would come in the end, this page does not show. Nor does it show more than tiny GRUs
 # and lags of a few steps: over long lags, distance does hurt a recurrent network.
 #
-# What runs out is not bits. Four float32 numbers have $4 \cdot 32 = 128$ of them; six digits need $6 \log_2 10 \approx 20$. What runs
-# out is what a few hundred updates learn to pack into the vector and to read back.
+# Bits are not what runs out. Four float32 numbers have $4 \cdot 32 = 128$ of them; six digits need $6 \log_2 10 \approx 20$. The limit is how
+# much a few hundred updates learn to write into the vector and to read back.
 #
 # ## All of the gap comes after the decoder's own first mistake
 #
@@ -323,14 +325,15 @@ claim("stops_too_soon", "six digits: share of mistaken numbers that end too soon
 #
 # **Leaving out the output layer.** The Keras example above ends in an LSTM of 128 units and trains it with `categorical_crossentropy`. Those units lie
 # between −1 and 1: no probabilities, and 128 of them fit a vocabulary only by accident. Our `head` and the softmax within the loss
-# are missing, and so is a loop that generates.
+# are missing, and so is a loop that generates; and `fit` is handed symbolic inputs where arrays belong.
 
 # %% [markdown] tags=["followups"]
 # ## Follow-ups
 #
 # :::{dropdown} Why did reversing the source help in 2014?
 # Test BLEU rose from 25.9 to 30.6 {cite:p}`sutskever2014sequence`. The average distance stays, but the first words come close to
-# their translations. The authors believe, without a complete explanation, that this helps optimization to connect the two ends. It widens nothing.
+# their translations. The authors believe, without a complete explanation, that this helps optimization to connect the two ends. It widens nothing,
+# so on this page, where distance costs next to nothing, expect little of it.
 # :::
 #
 # :::{dropdown} Does scheduled sampling repair exposure bias?

@@ -100,7 +100,7 @@ class Seq2Seq(nn.Module):
     def decode(
         self, target_in: Tensor, encoded: Encoded, state: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Logits (B, T, V), row t for the token after `target_in[:, t]`, and the state after the last.
+        """Logits (B, T, V) of the token after each of `target_in`, and the last state.
 
         Args:
             target_in: (B, T), what stands before each token to predict; begins with BOS.
@@ -113,7 +113,8 @@ class Seq2Seq(nn.Module):
         """
         x = self._embed("target_in", target_in)
         if len(x) != len(encoded.summary):
-            raise ValueError(f"target_in holds {len(x)} sequences, encoded {len(encoded.summary)}")
+            counts = f"{len(x)} sequences, encoded {len(encoded.summary)}"
+            raise ValueError(f"target_in holds {counts}")
         if state is None:
             state = torch.tanh(self.unfold(encoded.summary))[None]  # (1, B, H)
         x, state = self.decoder(x, state)  # (B, T, H)
@@ -127,7 +128,7 @@ class Seq2Seq(nn.Module):
     def greedy(
         self, source: Tensor, lengths: Tensor | None = None, *, bos: int, eos: int, max_new_tokens: int
     ) -> Tensor:
-        """The likeliest token at each step, read back as the next input, without gradients.
+        """The likeliest token at each step, read back as the next input.
 
         Args:
             source, lengths: as for `encode`.
@@ -136,7 +137,7 @@ class Seq2Seq(nn.Module):
             max_new_tokens: the most to write.
 
         Returns:
-            (B, n), n ≤ `max_new_tokens`, without BOS.
+            (B, n), n ≤ `max_new_tokens`, without BOS and without gradients.
 
         Raises:
             TypeError, ValueError: as `encode`, and `generate`.
@@ -144,7 +145,11 @@ class Seq2Seq(nn.Module):
         with torch.no_grad():
             decoder = _Conditioned(self, self.encode(source, lengths))
         first = source.new_full((len(source), 1), bos)
-        written = generate(decoder, first, max_new_tokens, lambda logits, _: logits.argmax(-1), stop=eos)
+
+        def likeliest(logits: Tensor, _: torch.Generator | None) -> Tensor:
+            return logits.argmax(dim=-1)  # (B,)
+
+        written = generate(decoder, first, max_new_tokens, likeliest, stop=eos)
         return written[:, 1:]
 
     def _embed(self, name: str, ids: Tensor) -> Tensor:
@@ -185,7 +190,7 @@ class _Conditioned:
 
 
 def shift_right(targets: Tensor, bos: int) -> Tensor:
-    """What the decoder reads to predict `targets`: BOS, then all of them but the last, (B, T).
+    """What the decoder reads to predict `targets`: BOS, then all but the last, (B, T).
 
     Args:
         targets: (B, T), T ≥ 1.
