@@ -19,7 +19,9 @@ from lmprep.foundations.chain import (
     log_partition,
     marginals,
     path_score,
+    tagged,
     viterbi,
+    window_features,
 )
 
 seeds = st.integers(0, 10**6)
@@ -249,6 +251,39 @@ def test_a_shifted_row_of_the_table_is_the_same_beginning() -> None:
     moved = Chain(hmm.table + torch.arange(5.0, dtype=F64)[:, None], hmm.trans, hmm.start, hmm.end)
     ours, theirs = (fit_crf(begin, features, tags, mask, l2=1.0, steps=3) for begin in (hmm, moved))
     torch.testing.assert_close(ours.table, theirs.table)
+
+
+# Strings into features.
+
+
+def test_tagged_by_hand() -> None:
+    characters, tags, mask = tagged([["天", "下雨"], ["图书馆", "下雨", "天"]])
+    assert characters.tolist() == [[0, 1, 2, 3, 0, 0, 0, 0], [0, 4, 5, 6, 2, 3, 1, 0]]
+    assert tags.tolist() == [[3, 0, 2, 0, 0, 0], [0, 1, 2, 0, 2, 3]]
+    assert mask.sum(dim=1).tolist() == [3, 6]
+    for bad in ([], [[]], [["天", ""]]):
+        with pytest.raises(ValueError, match="sentences"):
+            tagged(bad)
+
+
+def test_windows_by_hand() -> None:
+    characters, _, mask = tagged([["天下", "天"], ["下", "天下"]])
+    features, V = window_features(characters, slice(0, 2), 5)
+    keys = [
+        [("here", here), ("left", left), ("right", right), ("pair", left, here), ("pair", here, right, 0)]
+        for left, here, right in (" 天下", "天下天", "下天 ", " 下天", "下天下", "天下 ")
+    ]
+    flat = [key for row in keys for key in row]
+    ids = features[mask].flatten().tolist()
+    assert len(dict(zip(flat, ids, strict=True))) == len(set(zip(flat, ids, strict=True))) == V - 1
+    assert sorted(set(ids)) == list(range(1, V))
+    one, V = window_features(characters, slice(0, 1), 1)
+    assert V == 3 and torch.equal(one[:, :, 0].masked_fill(~mask, 0), torch.from_numpy(characters[:, 1:-1]))
+    unseen = window_features(tagged([["天"], ["下"]])[0], slice(0, 1), 1)[0]
+    assert unseen[:, 0, 0].tolist() == [1, 0]
+    for columns in (0, 6):
+        with pytest.raises(ValueError, match="columns"):
+            window_features(characters, slice(0, 2), columns)
 
 
 # Bad input.

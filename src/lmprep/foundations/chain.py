@@ -6,6 +6,7 @@ algorithms are the same. Batches are padded at the end: `mask` (B, T) is True on
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -244,6 +245,59 @@ def fit_crf(begin: Chain, features: Tensor, tags: Tensor, mask: Tensor, *, l2: f
         loss_and_gradient, theta.numpy(), method="L-BFGS-B", jac=True, options={"maxiter": steps}
     )
     return chain(torch.from_numpy(found.x))
+
+
+def tagged(sentences: Sequence[Sequence[str]]) -> tuple[NDArray[np.int64], Tensor, Tensor]:
+    """Sentences as character ids and BMES tags: begin, middle, end of a word, or a single character.
+
+    Args:
+        sentences: N lists of words, none empty.
+
+    Returns:
+        characters (N, T + 2), from 1, with 0 before and after each string; tags (N, T), torch.long, 0 to 3;
+        and mask (N, T).
+
+    Raises:
+        ValueError: there is no sentence, or one has no word or an empty one.
+    """
+    if not sentences or not all(words and all(words) for words in sentences):
+        raise ValueError("sentences must be at least one, each of words that are not empty")
+    longest = max(sum(map(len, words)) for words in sentences)
+    ids: dict[str, int] = {}
+    characters = np.zeros((len(sentences), longest + 2), dtype=np.int64)
+    tags = torch.zeros(len(sentences), longest, dtype=torch.long)
+    for n, words in enumerate(sentences):
+        names = "".join("S" if len(w) == 1 else "B" + "M" * (len(w) - 2) + "E" for w in words)
+        row = [ids.setdefault(c, len(ids) + 1) for c in "".join(words)]
+        characters[n, 1 : len(row) + 1] = row
+        tags[n, : len(row)] = torch.tensor(["BMES".index(name) for name in names])
+    return characters, tags, torch.from_numpy(characters[:, 1:-1] > 0)
+
+
+def window_features(characters: NDArray[np.int64], train: slice, columns: int = 5) -> tuple[Tensor, int]:
+    """Each character, its left and right neighbor, and the pairs with them, as feature ids.
+
+    Args:
+        characters: (N, T + 2), as from `tagged`.
+        train: the rows whose features get ids; others become 0, not seen.
+        columns: how many of the five, from the first, 1 to 5.
+
+    Returns:
+        (N, T, columns), torch.long, and V, one more than the largest id.
+
+    Raises:
+        ValueError: columns is not 1 to 5.
+    """
+    if not 1 <= columns <= 5:
+        raise ValueError(f"columns must be 1 to 5, got {columns}")
+    V, T = int(characters.max()) + 1, characters.shape[1] - 2
+    left, here, right = (characters[:, i : i + T] for i in range(3))
+    pairs = left * V + here, here * V + right
+    keys = np.stack([here, V + left, 2 * V + right, 3 * V + pairs[0], 3 * V + V * V + pairs[1]], axis=-1)
+    keys = keys[:, :, :columns]
+    known = np.unique(keys[train][here[train] > 0])
+    found = np.searchsorted(known, keys).clip(max=len(known) - 1)
+    return torch.from_numpy(np.where(known[found] == keys, found + 1, 0)), len(known) + 1
 
 
 def _checked(unary: Tensor, trans: Tensor, mask: Tensor) -> Tensor:
