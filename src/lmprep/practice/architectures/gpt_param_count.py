@@ -23,12 +23,7 @@ STARTER = '''
 def gpt_param_count(
     V: int, T: int, d: int, L: int, H: int, d_ff: int, tied: bool, bias: bool = True
 ) -> int:
-    """The parameters of a GPT-2 of these sizes.
-
-    V: vocabulary; T: context length; d: width; L: blocks; H: heads; d_ff: hidden units.
-    tied: whether the head shares the token embeddings' matrix.
-    bias: whether the blocks' linear layers have biases.
-    """
+    """The parameters of a GPT-2 with vocabulary V, context T, width d, L blocks and H heads."""
     raise NotImplementedError
 '''
 
