@@ -1,4 +1,5 @@
-"""lmprep.architectures.position against the formulas, transformers' Llama, and complex multiplication."""
+"""lmprep.architectures.position against the formulas, transformers' Llama, Bloom and T5, and complex
+multiplication."""
 
 import cmath
 import math
@@ -12,10 +13,13 @@ from torch import Tensor, nn
 
 from lmprep.architectures.position import (
     LearnedPositions,
+    alibi_bias,
+    alibi_slopes,
     apply_rope,
     rope_cos_sin,
     rotate,
     sinusoidal,
+    t5_bucket,
 )
 
 even = st.integers(1, 8).map(lambda half: 2 * half)
@@ -173,6 +177,72 @@ def test_gradients_turn_back() -> None:
     assert torch.autograd.gradcheck(lambda x: apply_rope(x, torch.arange(3)), (x,))
 
 
+# --- ALiBi ---------------------------------------------------------------------------------------------
+
+
+def test_the_papers_slopes() -> None:
+    assert alibi_slopes(8).tolist() == [2**-k for k in range(1, 9)]
+    assert alibi_slopes(1).tolist() == [2**-8]
+
+
+@pytest.mark.parametrize("num_heads", [1, 2, 3, 4, 6, 8, 12, 16, 20, 40, 71, 112])
+def test_alibi_is_blooms(num_heads: int) -> None:
+    from transformers.models.bloom.modeling_bloom import build_alibi_tensor
+
+    places = torch.arange(9)
+    theirs = build_alibi_tensor(torch.ones(1, 9), num_heads, torch.float32)  # (H, 1, S): slope · key position
+    ours = alibi_bias(places - places[:, None], num_heads)
+    assert ours.shape == (num_heads, 9, 9)
+    # They differ by a constant in each row, which a softmax does not see; the future is masked.
+    theirs = theirs - alibi_slopes(num_heads)[:, None, None] * places[:, None]
+    past = torch.ones(9, 9, dtype=torch.bool).tril()
+    torch.testing.assert_close(ours[:, past], theirs[:, past], atol=1e-5, rtol=0)
+
+
+@given(T=st.integers(1, 6), S=st.integers(1, 6), num_heads=st.integers(1, 20))
+def test_alibi_falls_with_the_distance_by_the_slope(T: int, S: int, num_heads: int) -> None:
+    relative = torch.arange(S) - torch.arange(T)[:, None]
+    bias = alibi_bias(relative[None], num_heads)
+    assert bias.shape == (1, num_heads, T, S)
+    for head, slope in enumerate(alibi_slopes(num_heads).tolist()):
+        expected = [[-slope * abs(s - t) for s in range(S)] for t in range(T)]
+        torch.testing.assert_close(bias[0, head], torch.tensor(expected), atol=1e-6, rtol=0)
+
+
+# --- T5's buckets --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize(
+    ("num_buckets", "max_distance"), [(32, 128), (32, 20_000), (16, 24), (4, 3), (8, 64), (64, 100), (10, 33)]
+)
+def test_buckets_are_t5s(causal: bool, num_buckets: int, max_distance: int) -> None:
+    from transformers.models.t5.modeling_t5 import T5Attention
+
+    relative = torch.arange(-30_000, 30_001)
+    ours = t5_bucket(relative, causal=causal, num_buckets=num_buckets, max_distance=max_distance)
+    theirs = T5Attention._relative_position_bucket(
+        relative, bidirectional=not causal, num_buckets=num_buckets, max_distance=max_distance
+    )
+    assert torch.equal(ours, theirs)
+    of_int32 = t5_bucket(relative.int(), causal=causal, num_buckets=num_buckets, max_distance=max_distance)
+    assert torch.equal(ours, of_int32)
+
+
+@given(causal=st.booleans(), half=st.integers(2, 20), beyond=st.integers(1, 300))
+def test_buckets_are_in_range_and_rise_with_the_distance(causal: bool, half: int, beyond: int) -> None:
+    num_buckets, max_distance = 2 * half, half + beyond
+    past = t5_bucket(-torch.arange(1000), causal=causal, num_buckets=num_buckets, max_distance=max_distance)
+    future = t5_bucket(
+        torch.arange(1, 1000), causal=causal, num_buckets=num_buckets, max_distance=max_distance
+    )
+    last = num_buckets - 1 if causal else half - 1
+    assert past[0] == 0
+    assert (past.diff() >= 0).all()
+    assert (past[max_distance:] == last).all()
+    assert torch.equal(future, torch.zeros_like(future) if causal else past[1:] + half)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "says"),
     [
@@ -188,6 +258,13 @@ def test_gradients_turn_back() -> None:
             r"x must have shape \(\.\.\., T, d\)",
         ),
         (lambda: apply_rope(torch.ones(3, 4).long(), torch.arange(3)), TypeError, "floating point"),
+        (lambda: alibi_slopes(0), ValueError, "num_heads must be at least 1, got 0"),
+        (lambda: alibi_bias(torch.arange(3), 2), ValueError, r"relative must have shape \(\.\.\., T, S\)"),
+        (lambda: t5_bucket(torch.ones(3), causal=True), TypeError, r"whole numbers, got torch\.float32"),
+        (lambda: t5_bucket(torch.ones(3) > 0, causal=True), TypeError, r"whole numbers, got torch\.bool"),
+        (lambda: t5_bucket(torch.arange(3), causal=True, num_buckets=1), ValueError, "at least 2, got 1"),
+        (lambda: t5_bucket(torch.arange(3), causal=False, num_buckets=7), ValueError, "even and at least 4"),
+        (lambda: t5_bucket(torch.arange(3), causal=True, max_distance=16), ValueError, "above the 16 exact"),
     ],
 )
 def test_bad_input_is_named(call: Any, error: type[Exception], says: str) -> None:

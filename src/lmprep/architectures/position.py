@@ -1,5 +1,7 @@
-"""Where a token stands: learned and sinusoidal positions, added to embeddings, and rotary ones, applied to
-queries and keys."""
+"""Where a token stands: learned and sinusoidal positions, added to embeddings; rotary ones, applied to
+queries and keys; ALiBi and T5's buckets, for a bias added to scores."""
+
+import math
 
 import torch
 from torch import Tensor, nn
@@ -125,3 +127,84 @@ def apply_rope(x: Tensor, positions: Tensor, base: float = 10000.0) -> Tensor:
         raise ValueError(f"positions must hold one for each of x's {x.size(-2)} places, got shape "
                          f"{tuple(positions.shape)}")  # fmt: skip
     return rotate(x, *rope_cos_sin(positions, x.size(-1), base))
+
+
+def alibi_slopes(num_heads: int) -> Tensor:
+    """(H,) slopes: 2^(−8/H), 2^(−16/H), …, 2^(−8).
+
+    Where H is no power of two, those of the next lower power P come first, and then every other one of those
+    of 2P, from its first on, as in the authors' code.
+
+    Raises:
+        ValueError: num_heads is below 1.
+
+    Source: Press, Smith & Lewis (2022), "Train Short, Test Long".
+    """
+    if num_heads < 1:
+        raise ValueError(f"num_heads must be at least 1, got {num_heads}")
+    power = 2 ** int(math.log2(num_heads))
+    slopes = [2 ** (-8 * (head + 1) / power) for head in range(power)]
+    between = [2 ** (-4 * (head + 1) / power) for head in range(0, 2 * power, 2)]
+    return torch.tensor((slopes + between)[:num_heads])
+
+
+def alibi_bias(relative: Tensor, num_heads: int) -> Tensor:
+    """−slope · distance, to add to the scaled scores of each head before the softmax.
+
+    Args:
+        relative: (..., T, S), key position minus query position; what is masked may hold anything.
+        num_heads: H.
+
+    Returns:
+        (..., H, T, S) in float32.
+
+    Raises:
+        ValueError: num_heads is below 1, or `relative` has fewer than two axes.
+
+    Source: Press, Smith & Lewis (2022).
+    """
+    if relative.ndim < 2:
+        raise ValueError(f"relative must have shape (..., T, S), got {tuple(relative.shape)}")
+    slopes = alibi_slopes(num_heads).to(relative.device)
+    return -slopes[:, None, None] * relative.abs().unsqueeze(-3)
+
+
+def t5_bucket(relative: Tensor, *, causal: bool, num_buckets: int = 32, max_distance: int = 128) -> Tensor:
+    """T5's bucket of each distance: short ones have their own, longer ones share, ever more to a bucket.
+
+    The first half of the buckets holds one distance each. The other half divides the distances up to
+    `max_distance` evenly on a logarithmic scale, and its last bucket holds all beyond. A model learns one
+    bias per bucket and head.
+
+    Args:
+        relative: whole numbers of any shape, key position minus query position.
+        causal: whether only the past is told apart and all of the future is bucket 0; if not, half of the
+            buckets are for keys after the query.
+        num_buckets: at least 2 if causal, else a multiple of 2 and at least 4.
+        max_distance: the distance from which on all share a bucket; above the number of exact buckets.
+
+    Returns:
+        Long tensor of the same shape, from 0 to `num_buckets` − 1. The logarithm is taken in float32, as for
+        the models that were trained so: where a boundary falls on a whole number, float64 can differ.
+
+    Raises:
+        TypeError: `relative` is not of a whole-number type.
+        ValueError: `num_buckets` or `max_distance` is too small.
+
+    Source: Raffel et al. (2020), section 2.1, and the released code.
+    """
+    if relative.is_floating_point() or relative.is_complex() or relative.dtype == torch.bool:
+        raise TypeError(f"relative must hold whole numbers, got {relative.dtype}")
+    if num_buckets < (2 if causal else 4) or (not causal and num_buckets % 2):
+        wanted = "at least 2" if causal else "even and at least 4"
+        raise ValueError(f"num_buckets must be {wanted}, got {num_buckets}")
+    past = num_buckets if causal else num_buckets // 2  # buckets for one direction
+    exact = past // 2
+    if max_distance <= exact:
+        raise ValueError(f"max_distance must be above the {exact} exact distances, got {max_distance}")
+    relative = relative.long()
+    distance = (-relative).clamp_min(0) if causal else relative.abs()
+    share = torch.log(distance.clamp_min(exact).float() / exact) / math.log(max_distance / exact)
+    shared = (exact + (share * (past - exact)).long()).clamp_max(past - 1)
+    bucket = torch.where(distance < exact, distance, shared)
+    return bucket if causal else bucket + past * (relative > 0)
