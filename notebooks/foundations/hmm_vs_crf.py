@@ -297,8 +297,8 @@ claim("steps_matter", "single characters: right tags that steps between tags add
       right["HMM, character"] - right["no steps, character"], at_least=0.05)  # fmt: skip
 
 # %% [markdown]
-# *Loss* is $-\log p(\text{true tags} \mid x)$ for each character; *expected* is the mean probability of the tags on the best path,
-# which an honest model gets right. From the top of the story:
+# *Loss* is $-\log p(\text{true tags} \mid x)$ for each character; *expected* is the mean probability of the tags on the best path.
+# For an honest model it equals *right*. One change at a time:
 #
 # - **The chain.** Without steps between tags, each character for itself, far fewer tags are right.
 # - **The training, alone.** On single characters the CRF gains nothing that counts.
