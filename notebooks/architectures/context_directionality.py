@@ -239,7 +239,7 @@ claim("reached_and_lost", "16 averaging layers of window 5, float32: change of t
 # ## A loss below the entropy: someone reads ahead
 #
 # Now language models. The grammar: `<s> I am happy and you are late .`, with two different persons out of three, a verb that agrees, one of four adjectives each. That makes
-# $6 \cdot 4 \cdot 4 = 96$ sentences, equally probable. Eight tokens are predicted, so no model that sees only the past can average less than the entropy, $\log(96)/8 \approx 0.571$
+# $6 \cdot 4 \cdot 4 = 96$ sentences, equally probable. Eight tokens are predicted, so no model that sees only the past can average less than the entropy, $\log(96)/8$
 # nats per token.
 #
 # The first model is the classic recipe in words: embedding, LSTM, a state for every step, a softmax over the vocabulary at each. Its targets are the ids moved by one,
