@@ -32,7 +32,7 @@
 # an RNN or causal attention, the full square for two RNNs from both ends or for attention without a mask, a band for a
 # sliding window. $L$ layers with a window of $w$, the position itself included, reach $L(w-1)+1$ positions.
 #
-# The mask alone decides. The same weights with the same training solve a word sense from a cue to the right if the mask
+# At a given position the mask decides. The same first weights with the same training solve a word sense from a cue to the right if the mask
 # lets it through, and toss a coin if not.
 #
 # Next-token training needs the lower triangle, because at position $t$ the target is $x_{t+1}$. Let it through, and the loss falls below the entropy of
@@ -128,10 +128,10 @@ fig.suptitle("The wiring sets who is reached; influence fades inside it", fontsi
 plt.show()
 
 # %% [markdown]
-# A blank cell stays blank whatever the weights. A colored one may carry little: the influence is the norm of that
-# derivative, and along an RNN it shrinks with each step.
+# Here no wire leads to a blank cell, so it stays blank whatever the weights; for a layer that you have not built yourself, a blank is only a strong hint. A colored cell may carry little: the influence is the norm of that
+# derivative, and along this RNN it shrinks with distance.
 #
-# ## One word, one cue: only the mask decides who gets it
+# ## One word, one cue: the mask decides who gets it
 #
 # Sentences of eleven tokens. The sixth is always *bank*; one cue, left or right of it with equal probability, tells which sense
 # it has; the rest is filler. Four models, each an embedding, one block and a linear head, start from the same weights and see the
