@@ -144,9 +144,9 @@ for N in (d, 2 * d, 8 * d):
 print(f"spread-out keys, d = {d}: " + ", ".join(f"N = {N}: {e:.2f}" for N, e in spread.items()))
 
 # %%
-claim("error_is_crowding", "N pairs as a sum of outer products, random unit keys of width d, three "
-      "kinds of values: error over (N − 1)/d, furthest from 1", max(abs(r - 1) for r in ratios),
-      at_most=0.15, thesis=True)  # fmt: skip
+claim("error_is_crowding", "N pairs as a sum of outer products, random unit keys of width d, "
+      "three kinds of values: error over (N − 1)/d, furthest from 1",
+      max(abs(r - 1) for r in ratios), at_most=0.15, thesis=True)  # fmt: skip
 claim("no_overlap_no_error", "64 pairs as a sum of outer products, orthogonal keys: error",
       spread[d], at_most=1e-9)  # fmt: skip
 
@@ -186,7 +186,7 @@ runs = {N: recall(N, d, value_width) for N in sizes}
 # %% mystnb={"image": {"alt": "Two stacked charts against the number of pairs, 8 to 512, with keys of width 64. Top: squared error. The sum of outer products rises along a dotted line to about 8; the delta rule rises to about 2; the best matrix is at zero up to 64 pairs and then rises towards 1; sharp softmax stays near zero, with half the sharpness it rises towards 1. Bottom: share of values picked. The sum stays near 1 up to 128 pairs and falls to a third at 512; the delta rule falls from 64 pairs on and is lowest; both softmax reads stay near 1."}} tags=["hide-input"]
 _, axes = plt.subplots(2, 1, figsize=(6.4, 6.8))
 axes[0].set(title="The sum's error follows (N − 1)/d (dotted) …", ylabel="squared error")
-axes[0].plot(sizes, [(N - 1) / d for N in sizes], "k:", linewidth=1)
+axes[0].plot(sizes, [(N - 1) / d for N in sizes], "k:", zorder=3)
 axes[1].set(title="… yet beyond N = d it picks the right value", ylabel="share picked")
 for index, ax in enumerate(axes):
     for name in runs[d]:
@@ -203,17 +203,17 @@ table = {(a, b): recall(N, a, b)["sum"]
 print(f"{N} pairs        numbers   error   picked")
 for (width, vw), (wrong, picked) in table.items():
     print(f"{width:3} × {vw:<3} state {width * vw:8,}{wrong:8.2f}{picked:9.2f}")
-held = d * value_width / (d + value_width) / N  # of the pairs, in a cache of as many numbers
+held = d * value_width / (d + value_width) / N  # of the pairs, in a cache
 
 # %%
 two_d, most = runs[2 * d], runs[8 * d]
-claim("picked_beyond_d", "64 × 64 state, 128 pairs, error twice the signal: share of values picked",
+claim("picked_beyond_d", "64 × 64 state, 128 pairs, error twice the signal: share picked",
       two_d["sum"][1], at_least=0.9)  # fmt: skip
-claim("width_of_values_helps", "128 pairs, d = 64: share picked at d_v = 64, minus that at d_v = 8",
+claim("width_of_values_helps", "128 pairs, d = 64: share picked at d_v = 64 minus at d_v = 8",
       two_d["sum"][1] - table[d, 8][1], at_least=0.4)  # fmt: skip
-claim("state_beats_equal_cache", "128 pairs: share picked from a 64 × 64 state, minus the share "
-      "that a cache of as many numbers holds", two_d["sum"][1] - held, at_least=0.4)  # fmt: skip
-claim("softmax_needs_sharpness", "512 pairs, d = 64: error of softmax at half of β = √d over that "
+claim("state_beats_equal_cache", "128 pairs: share picked from a 64 × 64 state minus the "
+      "share in a cache of as many numbers", two_d["sum"][1] - held, at_least=0.4)  # fmt: skip
+claim("softmax_needs_sharpness", "512 pairs, d = 64: error of softmax at β = √d/2 over that "
       "at β = √d", most["softmax, β = √d/2"][0] / most["softmax, β = √d"][0], at_least=5,
       unit="×")  # fmt: skip
 
@@ -268,15 +268,15 @@ train, validation, test = ids.split([len(part) for part in raw])
 starts = torch.randint(len(train) - T, (steps, 8, 1), generator=generator(5))
 
 
-def next_byte_bits(model: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:  # x: (B, T + 1)
-    logits = model(x[:, :-1])  # (B, T, V)
+def next_byte_bits(model: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+    logits = model(x[:, :-1])  # (B, T + 1) to (B, T, V)
     return F.cross_entropy(logits.mT, x[:, 1:], reduction="none") / math.log(2)  # (B, T)
 
 
 # Learning rates: the better of three each on validation text, found beforehand.
 lstm = LSTMLanguageModel(LSTMConfig(vocab_size=len(used), width=96), generator(6))
-gpt = GPT(GPTConfig(vocab_size=len(used), context_length=T, width=48, num_layers=1, num_heads=4,
-                    position="rope", init_std=0.1, head_std=0.2, tied_head=False),
+gpt = GPT(GPTConfig(vocab_size=len(used), context_length=T, width=48, num_layers=1,
+                    num_heads=4, position="rope", init_std=0.1, head_std=0.2, tied_head=False),
           generator(7))  # fmt: skip
 bits = {}
 for name, model, rate in (("GPT", gpt, 8e-3), ("LSTM", lstm, 8e-2)):
@@ -288,7 +288,7 @@ for name, model, rate in (("GPT", gpt, 8e-3), ("LSTM", lstm, 8e-2)):
     with torch.no_grad():  # windows half a window apart
         bits[name] = next_byte_bits(model, test[:last].unfold(0, T + 1, T // 2))  # (512, T)
     seen = {c: round(bits[name][:, c - 1].mean().item(), 2) for c in (1, 2, 4, 8, 16, 32)}
-    print(f"{name:<4} bits per byte, by bytes seen before it: {seen}")
+    print(f"{name:<4} bits after c bytes: {seen}")
 
 # %%
 counts = WittenBellLM(6, len(used)).fit(train)
@@ -319,7 +319,7 @@ claim("counts_ahead", "bits per unseen byte: LSTM minus interpolated counts",
       rates["LSTM"] - rates[f"counts, n = {n}"], at_least=0.4)  # fmt: skip
 
 # %% [markdown]
-# The LSTM is ahead with 192 numbers against 3,072, so the size of the memory is not what limits these two: the LSTM gains most from the first four bytes and hardly more from the rest. This ranks no
+# The LSTM is ahead with 192 numbers against 3,072, so a larger memory does not decide it. The LSTM gains most from the first four bytes and hardly more from the rest. This ranks no
 # architectures. The two differ in parameters (about 8 · 96² and 12 · 48² in the layers) and in how fast they learn, and one small block of attention cannot do induction {cite:p}`sanford2024one`, for which a cache is good. Counts, which saw all of the training text where the networks
 # saw less than a third, are far ahead of both. So is lzma, which repeats what it has read. Longer training may turn this around.
 #
