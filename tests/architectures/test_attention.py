@@ -12,10 +12,14 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from lmprep.architectures.attention import (
+    AdditiveAttention,
+    LuongAttention,
     MultiHeadAttention,
+    additive_attention,
     attention,
     causal_mask,
     induction_head,
+    luong_attention,
     tiled_attention,
 )
 
@@ -230,6 +234,140 @@ def test_bad_dtypes_are_named() -> None:
         attention(x, x.double(), x)
     with pytest.raises(TypeError, match=r"q torch\.int64"):
         attention(x.long(), x.long(), x.long())
+
+
+# --- luong_attention, additive_attention -----------------------------------------------------------------
+
+
+def states(
+    B: int, T: int, S: int, d_q: int, d_k: int, d_v: int, *, seed: int = 0
+) -> tuple[Tensor, Tensor, Tensor]:
+    sizes = ((B, T, d_q), (B, S, d_k), (B, S, d_v))
+    q, k, v = (normal(*size, seed=seed + i, dtype=torch.float64) for i, size in enumerate(sizes))
+    return q, k, v
+
+
+def additive_weights(A: int, d_q: int, d_k: int, *, seed: int = 9) -> tuple[Tensor, Tensor, Tensor]:
+    sizes: tuple[tuple[int, ...], ...] = ((A, d_q), (A, d_k), (A,))
+    w_q, w_k, w = (normal(*size, seed=seed + i, dtype=torch.float64) for i, size in enumerate(sizes))
+    return w_q, w_k, w
+
+
+@given(B=st.integers(1, 3), T=sizes, S=sizes, d=sizes, d_v=sizes, masked=st.booleans(), seed=seeds)
+def test_dot_is_torchs_unscaled(B: int, T: int, S: int, d: int, d_v: int, masked: bool, seed: int) -> None:
+    q, k, v = states(B, T, S, d, d, d_v, seed=seed)
+    mask = random_mask(B, T, S, seed=seed) if masked else None
+    context, weights = luong_attention(q, k, v, mask=mask)
+    expected = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=1.0)
+    torch.testing.assert_close(context, expected, atol=1e-12, rtol=0)
+    torch.testing.assert_close(weights @ v, context, atol=1e-12, rtol=0)
+
+
+def test_general_is_a_bilinear_form() -> None:
+    q, k, v = states(2, 3, 5, 4, 6, 7)
+    weight = normal(4, 6, seed=8, dtype=torch.float64)
+    scores = torch.stack(  # (B, T, S)
+        [F.bilinear(q, k[:, j, None].repeat(1, 3, 1), weight[None])[..., 0] for j in range(5)], dim=-1
+    )
+    context, weights = luong_attention(q, k, v, weight)
+    torch.testing.assert_close(weights, scores.softmax(-1), atol=1e-12, rtol=0)
+    torch.testing.assert_close(context, scores.softmax(-1) @ v, atol=1e-12, rtol=0)
+
+
+def test_additive_is_the_definition_number_by_number() -> None:
+    (B, T, S, A), (d_q, d_k) = (2, 3, 4, 5), (2, 3)
+    q, k, v = states(B, T, S, d_q, d_k, 2)
+    w_q, w_k, w = additive_weights(A, d_q, d_k)
+    mask = random_mask(B, T, S, seed=2)
+    context, weights = additive_attention(q, k, v, w_q, w_k, w, mask)
+    for b in range(B):
+        for t in range(T):
+            powers = [0.0] * S
+            for s in range(S):
+                score = sum(
+                    float(w[a]) * math.tanh(float(w_q[a] @ q[b, t]) + float(w_k[a] @ k[b, s]))
+                    for a in range(A)
+                )
+                powers[s] = math.exp(score) if mask[b, t, s] else 0.0
+            total = sum(powers) or 1.0
+            expected = torch.tensor([power / total for power in powers], dtype=torch.float64)
+            torch.testing.assert_close(weights[b, t], expected, atol=1e-12, rtol=0)
+            torch.testing.assert_close(context[b, t], expected @ v[b], atol=1e-12, rtol=0)
+
+
+def both_kinds(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> list[tuple[Tensor, Tensor]]:
+    d_q, d_k = q.size(-1), k.size(-1)
+    weight = normal(d_q, d_k, seed=8, dtype=torch.float64)
+    return [luong_attention(q, k, v, weight, mask),
+            additive_attention(q, k, v, *additive_weights(5, d_q, d_k), mask)]  # fmt: skip
+
+
+@given(T=sizes, S=sizes, seed=seeds)
+def test_cross_attention_reads_a_set(T: int, S: int, seed: int) -> None:
+    q, k, v = states(2, T, S, 3, 4, 5, seed=seed)
+    mask = torch.rand(2, 1, S, generator=torch.Generator().manual_seed(seed)) < 0.7
+    order = torch.randperm(S, generator=torch.Generator().manual_seed(seed))
+    shuffled = both_kinds(q, k[:, order], v[:, order], mask[..., order])
+    for (context, weights), (same, moved) in zip(both_kinds(q, k, v, mask), shuffled, strict=True):
+        torch.testing.assert_close(same, context, atol=1e-12, rtol=0)
+        torch.testing.assert_close(moved, weights[..., order], atol=1e-12, rtol=0)
+        assert (weights[~mask.expand_as(weights)] == 0).all()
+        torch.testing.assert_close(weights.sum(-1), mask.any(-1).double().expand(2, T))
+
+
+@pytest.mark.filterwarnings("ignore:Anomaly Detection has been enabled")
+def test_cross_attention_to_nothing_is_zero_and_passes_no_gradient() -> None:
+    q, k, v = (x.requires_grad_() for x in states(2, 3, 4, 3, 3, 2))
+    mask = torch.tensor([True, False])[:, None, None].expand(2, 1, 4)  # the second source is all padding
+    for context, weights in both_kinds(q, k, v, mask):
+        assert (context[1] == 0).all() and (weights[1] == 0).all() and (context[0] != 0).any()
+        with torch.autograd.detect_anomaly(check_nan=True):
+            gradients = torch.autograd.grad(context.pow(2).sum(), (q, k, v))
+        assert all((gradient[1] == 0).all() and gradient.isfinite().all() for gradient in gradients)
+
+
+def test_additive_scores_of_any_size_stay_finite() -> None:
+    q, k, v = (1e300 * x for x in states(1, 2, 3, 4, 4, 2))
+    _, weights = additive_attention(q, k, v, *additive_weights(5, 4, 4))
+    assert weights.isfinite().all()
+
+
+def test_the_modules_are_their_functions() -> None:
+    torch.manual_seed(0)
+    x, encoded, _ = states(2, 3, 5, 4, 4, 1)
+    mask = torch.arange(5) < torch.tensor([2, 5])[:, None, None]
+    dot, general, additive = LuongAttention(4), LuongAttention(4, general=True), AdditiveAttention(4).double()
+    assert not list(dot.parameters())
+    assert general.general is not None
+    weight = general.double().general.weight  # type: ignore[union-attr]
+    parts = additive.query.weight, additive.key.weight, additive.score.weight[0]
+    for ours, expected in (
+        (dot(x, encoded, mask), luong_attention(x, encoded, encoded, mask=mask)),
+        (general(x, encoded, mask), luong_attention(x, encoded, encoded, weight, mask)),
+        (additive(x, encoded, mask), additive_attention(x, encoded, encoded, *parts, mask)),
+    ):
+        assert torch.equal(ours[0], expected[0]) and torch.equal(ours[1], expected[1])
+
+
+def test_bad_input_to_the_older_kinds_is_named() -> None:
+    q, k, v = states(2, 3, 4, 5, 6, 7)
+    w_q, w_k, w = additive_weights(8, 5, 6)
+    with pytest.raises(ValueError, match="same width"):
+        luong_attention(q, k, v)
+    with pytest.raises(ValueError, match=r"weight must have shape \(5, d_k\), got \(6, 5\)"):
+        luong_attention(q, k, v, torch.ones(6, 5).double())
+    with pytest.raises(ValueError, match="w_q, w_k, w must have shapes"):
+        additive_attention(q, k, v, w_q.mT, w_k, w)
+    with pytest.raises(ValueError, match="w_q, w_k, w must have shapes"):
+        additive_attention(q, k, v, w_q, w_k, w[None])
+    with pytest.raises(ValueError, match="k and v must agree"):
+        additive_attention(q, k, v[:, :3], w_q, w_k, w)
+    with pytest.raises(ValueError, match="leading axes"):
+        additive_attention(q[:1], k, v, w_q, w_k, w)
+    with pytest.raises(TypeError, match="mask must be boolean"):
+        additive_attention(q, k, v, w_q, w_k, w, torch.ones(2, 1, 4))
+    with pytest.raises(ValueError, match="broadcastable"):
+        luong_attention(q, k, v, torch.ones(5, 6).double(), torch.ones(2, 4, 3).bool())
 
 
 # --- causal_mask ---------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from lmprep.architectures.attention import AdditiveAttention, LuongAttention
 from lmprep.architectures.rnn import GRUCell, unroll
 from lmprep.architectures.seq2seq import Encoded, Seq2Seq, Seq2SeqConfig, shift_right
 
@@ -138,6 +139,61 @@ def test_first_weights_come_from_the_generator_alone() -> None:
     assert torch.equal(one.head.weight, same.head.weight)
     assert not torch.equal(one.head.weight, other.head.weight)
     assert one.head.weight.abs().max() <= 1 / math.sqrt(H)
+
+
+# --- attention -------------------------------------------------------------------------------------------
+
+
+def attending(seed: int = 0, attend: nn.Module | None = None) -> Seq2Seq:
+    config = Seq2SeqConfig(vocab_size=V, width=H, summary_width=C)
+    return Seq2Seq(config, generator(seed), LuongAttention(H) if attend is None else attend).double().eval()
+
+
+def test_attention_stands_between_gru_and_head() -> None:
+    m, lengths = attending(), torch.tensor([2, 5])
+    source, target_in = random_ids(2, 5), random_ids(2, 3, seed=2)
+    encoded = m.encode(source, lengths)
+    x, _ = m.decoder(m.tokens(target_in), torch.tanh(m.unfold(encoded.summary))[None])
+    visible = torch.arange(5) < lengths[:, None, None]
+    context = nn.functional.scaled_dot_product_attention(
+        x, encoded.states, encoded.states, attn_mask=visible, scale=1.0
+    )
+    logits = torch.cat([x, context], dim=-1) @ m.head.weight.mT + m.head.bias
+    torch.testing.assert_close(m(source, target_in, lengths), logits, rtol=0, atol=1e-12)
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.integers(1, 4), st.integers(1, 6), st.integers(0, 3), st.integers(0, 99))
+def test_attention_does_not_see_padding(B: int, S: int, extra: int, seed: int) -> None:
+    m, lengths = (
+        attending(attend=AdditiveAttention(H)),
+        torch.randint(1, S + 1, (B,), generator=generator(seed)),
+    )
+    source, target_in = random_ids(B, S + extra, seed=seed), random_ids(B, 3)
+    other = torch.where(torch.arange(S + extra) < lengths[:, None], source, (source + 1) % V)
+    torch.testing.assert_close(m(source, target_in, lengths), m(other, target_in, lengths))
+
+
+def test_attention_passes_around_the_summary() -> None:
+    m, target_in = attending(), random_ids(2, 3)
+    one, other = (m.encode(random_ids(2, 4, seed=seed)) for seed in (5, 6))
+    mixed = Encoded(one.states, one.lengths, other.summary)
+    assert not torch.allclose(m.decode(target_in, mixed)[0], m.decode(target_in, other)[0])
+
+
+def test_an_attentions_weights_come_from_the_generator_too() -> None:
+    one, same = (attending(3, AdditiveAttention(H)).state_dict() for _ in range(2))
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    plain = model(3).state_dict()
+    assert torch.equal(one["decoder.weight_hh_l0"], plain["decoder.weight_hh_l0"])
+
+
+def test_greedy_with_attention_is_what_the_teacher_forced_model_would_say() -> None:
+    m, source = attending(), random_ids(3, 4)
+    written = m.greedy(source, bos=BOS, eos=EOS, max_new_tokens=5)
+    best = m(source, shift_right(written, BOS)).argmax(dim=-1)
+    before_eos = ((written == EOS).cumsum(1) - (written == EOS).int()) == 0
+    assert torch.equal(best[before_eos], written[before_eos])
 
 
 # --- decoding --------------------------------------------------------------------------------------------

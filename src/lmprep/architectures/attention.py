@@ -1,4 +1,5 @@
-"""Attention: the function, its tiled twin, the multi-head module, and an induction head set by hand.
+"""Attention: the function, the two older kinds, its tiled twin, the multi-head module, and an induction head
+set by hand.
 
 Masks are boolean everywhere, True = may attend, and broadcast to the scores' shape. A query that may attend
 to nothing gets zeros, weights and output, and passes no gradient.
@@ -49,15 +50,106 @@ def attention(
     if causal:
         mask = _both(mask, causal_mask(q.size(-2), k.size(-2), device=q.device))
     k, v = _serve_heads(k, q), _serve_heads(v, q)
-    scores = scale * q @ k.mT  # (B, H, T, S)
-    if mask is None:
-        weights = scores.softmax(dim=-1)
-    else:
-        # A row of −inf alone has no softmax, so it is left as it is and zeroed afterwards.
-        sees = mask.any(dim=-1, keepdim=True)
-        scores = scores.masked_fill(~mask & sees, -torch.inf)
-        weights = scores.softmax(dim=-1).masked_fill(~sees, 0.0)
+    weights = _masked_softmax(scale * q @ k.mT, mask)  # (B, H, T, S)
     return weights @ v, weights
+
+
+def luong_attention(
+    q: Tensor, k: Tensor, v: Tensor, weight: Tensor | None = None, mask: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Multiplicative attention: scores q · k (`dot`), or qᵀ W k with a learned W (`general`), unscaled.
+
+    Args:
+        q: the decoder's states (B, T, d_q).
+        k: the encoder's states (B, S, d_k); d_k = d_q without a weight.
+        v: what is averaged (B, S, d_v), usually k.
+        weight: W, (d_q, d_k); None for the dot product.
+        mask: boolean, True = may attend, broadcastable to (B, T, S).
+
+    Returns:
+        The context (B, T, d_v) and the weights (B, T, S); zeros where a query may attend to nothing.
+
+    Raises:
+        TypeError, ValueError: as `attention`; or the weight does not fit q.
+
+    Source: Luong et al. (2015), "Effective Approaches to Attention-based Neural Machine Translation".
+    """
+    if weight is not None:
+        if weight.ndim != 2 or weight.size(0) != q.size(-1):
+            raise ValueError(f"weight must have shape ({q.size(-1)}, d_k), got {tuple(weight.shape)}")
+        q = q @ weight  # (B, T, d_k)
+    context, weights = attention(q, k, v, mask, scale=1.0)
+    assert weights is not None
+    return context, weights
+
+
+def additive_attention(
+    q: Tensor, k: Tensor, v: Tensor, w_q: Tensor, w_k: Tensor, w: Tensor, mask: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Additive attention: scores w · tanh(W_q q + W_k k), from a network with one hidden layer of A units.
+
+    Args:
+        q: the decoder's states (B, T, d_q).
+        k: the encoder's states (B, S, d_k), which may be of another width.
+        v: what is averaged (B, S, d_v), usually k.
+        w_q, w_k: (A, d_q) and (A, d_k), laid out (out, in) as in `nn.Linear`.
+        w: (A,).
+        mask: boolean, True = may attend, broadcastable to (B, T, S).
+
+    Returns:
+        The context (B, T, d_v) and the weights (B, T, S); zeros where a query may attend to nothing.
+
+    Raises:
+        TypeError, ValueError: as `attention`; or a weight does not fit.
+
+    Source: Bahdanau et al. (2015), "Neural Machine Translation by Jointly Learning to Align and Translate".
+    """
+    shapes = ((w.numel(), q.size(-1)), (w.numel(), k.size(-1)))
+    if w.ndim != 1 or (w_q.shape, w_k.shape) != shapes:
+        raise ValueError(f"w_q, w_k, w must have shapes (A, {q.size(-1)}), (A, {k.size(-1)}), (A,), got "
+                         f"{tuple(w_q.shape)}, {tuple(w_k.shape)}, {tuple(w.shape)}")  # fmt: skip
+    query, key = F.linear(q, w_q), F.linear(k, w_k)  # (B, T, A), (B, S, A)
+    _check(query, key, v, mask)
+    hidden = torch.tanh(query[..., :, None, :] + key[..., None, :, :])  # (B, T, S, A)
+    weights = _masked_softmax(hidden @ w, mask)
+    return weights @ v, weights
+
+
+class LuongAttention(nn.Module):
+    """`luong_attention` of decoder states to encoder states, which are keys and values.
+
+    Args:
+        width: H, of both kinds of state.
+        general: whether a learned (H, H) matrix stands between the two.
+    """
+
+    def __init__(self, width: int, *, general: bool = False) -> None:
+        super().__init__()
+        self.general = nn.Linear(width, width, bias=False) if general else None
+
+    def forward(self, x: Tensor, states: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Context (B, T, H) and weights (B, T, S), for x (B, T, H) and states (B, S, H)."""
+        weight = None if self.general is None else self.general.weight
+        return luong_attention(x, states, states, weight, mask)
+
+
+class AdditiveAttention(nn.Module):
+    """`additive_attention` of decoder states to encoder states, which are keys and values.
+
+    Args:
+        width: H, of both kinds of state, and of the hidden layer.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(width, width, bias=False)
+        self.key = nn.Linear(width, width, bias=False)
+        self.score = nn.Linear(width, 1, bias=False)
+
+    def forward(self, x: Tensor, states: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Context (B, T, H) and weights (B, T, S), for x (B, T, H) and states (B, S, H)."""
+        weights = self.query.weight, self.key.weight, self.score.weight[0]
+        return additive_attention(x, states, states, *weights, mask)
 
 
 def causal_mask(T: int, S: int | None = None, *, device: torch.device | str | None = None) -> Tensor:
@@ -306,6 +398,15 @@ def _check_mask(mask: Tensor, scores_shape: tuple[int, ...]) -> None:
         fits = False
     if not fits:
         raise ValueError(f"mask must be broadcastable to {scores_shape}, got {tuple(mask.shape)}")
+
+
+def _masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
+    if mask is None:
+        return scores.softmax(dim=-1)
+    # A row of −inf alone has no softmax, so it is left as it is and zeroed afterwards.
+    sees = mask.any(dim=-1, keepdim=True)
+    scores = scores.masked_fill(~mask & sees, -torch.inf)
+    return scores.softmax(dim=-1).masked_fill(~sees, 0.0)
 
 
 def _fused(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool, scale: float) -> Tensor:

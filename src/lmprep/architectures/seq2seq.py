@@ -1,7 +1,6 @@
 """An encoder–decoder of two GRUs: all that the decoder learns of the source passes through one vector.
 
-`Encoded` keeps the encoder's states of all steps, and every call of the decoder is given it: a decoder that
-looks back at them (attention) changes `Seq2Seq.decode` alone, between its GRU and its head.
+`Encoded` keeps the encoder's states of all steps as well: with `attend=`, the decoder looks back at them.
 """
 
 import math
@@ -59,11 +58,16 @@ class Seq2Seq(nn.Module):
     Args:
         config: its sizes.
         generator: the source of the first weights, on the CPU.
+        attend: maps decoder states (B, T, H), encoder states (B, S, H) and a mask (B, 1, S) to contexts
+            (B, T, H) and weights, such as `LuongAttention`. The head then reads each state and its context.
 
-    Source: Cho et al. (2014), whose decoder reads the vector at each step too; Sutskever et al. (2014).
+    Source: Cho et al. (2014), whose decoder reads the vector at each step too; Sutskever et al. (2014);
+    attention between GRU and head as in Luong et al. (2015), without their extra tanh layer.
     """
 
-    def __init__(self, config: Seq2SeqConfig, generator: torch.Generator) -> None:
+    def __init__(
+        self, config: Seq2SeqConfig, generator: torch.Generator, attend: nn.Module | None = None
+    ) -> None:
         super().__init__()
         self.config = config
         V, H, C = config.vocab_size, config.width, config.summary_width
@@ -71,9 +75,10 @@ class Seq2Seq(nn.Module):
             self.tokens = nn.Embedding(V, H)
             self.encoder = nn.GRU(H, H, batch_first=True)
             self.decoder = nn.GRU(H, H, batch_first=True)
-            self.head = nn.Linear(H, V)
+            self.head = nn.Linear(H if attend is None else 2 * H, V)
             self.squeeze = nn.Linear(H, C)  # last, so that C changes no other first weight
             self.unfold = nn.Linear(C, H)
+        self.attend = attend
         for name, parameter in self.named_parameters():
             if name == "tokens.weight":
                 nn.init.normal_(parameter, generator=generator)
@@ -118,6 +123,11 @@ class Seq2Seq(nn.Module):
         if state is None:
             state = torch.tanh(self.unfold(encoded.summary))[None]  # (1, B, H)
         x, state = self.decoder(x, state)  # (B, T, H)
+        if self.attend is not None:
+            places = torch.arange(encoded.states.size(1), device=x.device)
+            mask = places < encoded.lengths[:, None, None]  # (B, 1, S)
+            context, _ = self.attend(x, encoded.states, mask)
+            x = torch.cat([x, context], dim=-1)  # (B, T, 2H)
         return self.head(x), state
 
     def forward(self, source: Tensor, target_in: Tensor, lengths: Tensor | None = None) -> Tensor:
