@@ -30,17 +30,18 @@
 # Let $x_s$ be the vector that goes in at position $s$, $y_t$ the one that comes out at $t$. If $\partial y_t/\partial x_s \neq 0$,
 # there is a path from $s$ to $t$. All pairs make a $(T, T)$ picture, the *receptive field*: the diagonal for an embedding, the lower triangle for
 # an RNN or causal attention, the full square for two RNNs from both ends or for attention without a mask, a band for a
-# sliding window. $L$ layers with a window of $w$, the position itself included, reach $L(w-1)+1$ positions.
+# sliding window. Each layer with a window of $w$, the position itself included, reaches $w-1$ further back, so $L$ layers reach
+# $L(w-1)+1$ positions.
 #
-# At a given position the mask decides. The same first weights with the same training solve a word sense from a cue to the right if the mask
-# lets it through, and toss a coin if not.
+# At a given position the mask decides. From the same first weights, with the same training, a block tells a word's sense from a cue
+# on the right if the mask lets it through, and tosses a coin if not.
 #
-# Next-token training needs the lower triangle, because at position $t$ the target is $x_{t+1}$. Let it through, and the loss falls below the entropy of
-# the text, which no honest model can do on average. At generation there is nothing to copy. Typical culprits: a convolution
-# padded on both sides, statistics taken over time.
+# Next-token training needs the lower triangle, because at position $t$ the target is the token at $t+1$. Let it through, and the loss
+# falls below the entropy of the source. On fresh text no model of the past can do that on average; on its training text it can, by
+# memorizing. At generation there is nothing to copy. Typical culprits: a convolution padded on both sides, statistics taken over time.
 #
-# A path is not a use. Through averaging layers the reach grows with $L$, and the bulk of the influence only with $\sqrt L$. In training mode a batch norm
-# lets every position touch every other, and a model may gain nothing from it.
+# A path is not a use. Through causal layers that average, the reach grows with $L$, and nearly all influence comes from a stretch in its middle that
+# widens with $\sqrt L$. In training mode a batch norm lets every position touch every other, and a model may gain nothing from it.
 # :::
 
 # %% [markdown] tags=["rubric"]
@@ -51,7 +52,7 @@
 # - Mid: a left-to-right state at a word misses the right context, and a later state does not.
 # - Mid: writes causal, sliding and prefix masks, and derives $L(w-1)+1$.
 # - Mid: explains why bidirectional and next-token do not go together, with the target's position.
-# - Senior: tests for leaks in training mode; a loss below the entropy gives one away, a normal loss excludes none.
+# - Senior: tests for leaks in training mode; a loss on fresh text below the entropy gives one away, a normal loss excludes none.
 # - Senior: keeps reach and use apart: zero entries that hide a path, paths that carry next to nothing.
 
 # %% tags=["hide-input"]
@@ -84,8 +85,7 @@ device = setup()
 # ## "The bank was …": river or money, and nothing has been said yet
 #
 # *The bank was steep, so we left the boat.* *The bank was shut, so we left the form.* Up to *bank* the sentences agree, so
-# a model that reads from left to right has computed the same numbers at *bank*, bit for bit. No training can change
-# that. In Chinese, 他在打电话 and 他在打篮球: what 打 means, *making* a call or *playing* a ball game, stands right of it.
+# a model that reads from left to right has the same vector at *bank* in both. No training can change that. In Chinese, 他在打电话 and 他在打篮球: what 打 means, *making* a call or *playing* a ball game, stands right of it.
 #
 # So before asking how good a model is, ask what it can see. Autograd knows: the derivative of each output by each input.
 
@@ -93,7 +93,7 @@ device = setup()
 show(receptive_field, rnn.bidirectional)
 
 # %% [markdown]
-# Six layers, $x$ of shape $(1, T, D)$, random weights. `MaskedBlocks` are Transformer blocks that differ in their mask
+# Six models, $x$ of shape $(1, T, D)$, random weights. `MaskedBlocks` are Transformer blocks that differ in their mask
 # only; the function that builds the mask is your exercise, so its code is not shown here.
 
 
@@ -106,9 +106,9 @@ layers = {
     "Embedding: itself": lambda x: x,
     "RNN: the past": lambda x: rnn.unroll(ahead, x)[0],
     "Two RNNs: everything": lambda x: rnn.bidirectional(ahead, behind, x),
-    "Prefix of 4: both ways, then causal": MaskedBlocks(D, "prefix", prefix=4).double(),
+    "Prefix of 4, then causal": MaskedBlocks(D, "prefix", prefix=4).double(),
     "Window of 3": MaskedBlocks(D, "sliding", window=3).double(),
-    "Window of 3, three layers: reach 7": MaskedBlocks(D, "sliding", 3, window=3).double(),
+    "Three windows of 3: reach 7": MaskedBlocks(D, "sliding", 3, window=3).double(),
 }
 fields = torch.stack([receptive_field(layer, x) for layer in layers.values()])  # (6, T, T)
 full = torch.ones(T, T, dtype=torch.bool)
@@ -116,19 +116,22 @@ past, square = full.tril(), F.pad(full[:4, :4], (0, T - 4, 0, T - 4))
 expected = [past.triu(), past, full, past | square, past.triu(-2), past.triu(-6)]
 agrees("receptive_fields", "torch.tril, torch.triu", fields, torch.stack(expected), atol=0)
 
-# %% mystnb={"image": {"alt": "Six square pictures, rows are output positions, columns input positions, colored by the logarithm of the influence, blank where there is no path. Embedding: the diagonal. RNN: the lower triangle, fading away from the diagonal. Two RNNs: the whole square, fading. Prefix of four: a full square of four by four in the corner, and the lower triangle. Window of three: a band of three diagonals. Three layers of it: a band of seven, palest at its edge."}} tags=["hide-input"]
-fig, axes = plt.subplots(3, 2, figsize=(6.4, 9.2), layout="constrained")
+# %% mystnb={"image": {"alt": "Six square pictures, rows are output positions, columns input positions, blue by the logarithm of the influence, gray where there is no path. Embedding: the diagonal. RNN: the lower triangle, fading away from the diagonal. Two RNNs: the whole square, fading. Prefix of four: a full square of four by four in the corner, and the lower triangle, darkest on the diagonal. Window of three: a band of three diagonals. Three layers of it: a band of seven, palest at its far edge."}} tags=["hide-input"]
+fig, axes = plt.subplots(3, 2, figsize=(5.2, 8.6), layout="constrained")
 for ax, (name, layer) in zip(axes.flat, layers.items(), strict=True):
     size = influence(layer, x).cpu()
     shade = torch.where(size > 0, (size / size.max()).log10(), torch.nan)
-    image = heatmap(ax, shade, vmin=-5, vmax=0, row_title="output at", column_title="input at")
+    ax.set_facecolor("0.8")
+    image = heatmap(ax, shade, vmin=-5, vmax=0, row_title="output", column_title="input")
     ax.set_title(name, fontsize=10)
-fig.colorbar(image, ax=axes, shrink=0.5, label="log10 of influence / largest; blank: no path")
-fig.suptitle("The wiring sets who is reached; influence fades inside it", fontsize=12)
+fig.colorbar(image, ax=axes, location="bottom", shrink=0.8, aspect=30,
+             label="log10 of influence / largest; gray: no path")  # fmt: skip
+fig.suptitle("The wiring sets who is reached, not how much", fontsize=12)
 plt.show()
 
 # %% [markdown]
-# Here no wire leads to a blank cell, so it stays blank whatever the weights; for a layer that you have not built yourself, a blank is only a strong hint. A colored cell may carry little: the influence is the norm of that
+# A blue cell proves a path. We know the wiring here, and none leads to a gray cell. Of a layer that you have not built yourself, gray says
+# less: the derivative is zero at these weights and this $x$. And a blue cell may carry little: the influence is the norm of that
 # derivative, and along this RNN it shrinks with distance.
 #
 # ## One word, one cue: the mask decides who gets it
@@ -141,8 +144,8 @@ plt.show()
 
 # %%
 # Try: num_blocks = 3, about three times the parameters. The thesis holds: depth opens no path.
-# Or num_steps = 3: nobody has learned anything, and the thesis breaks.
-num_blocks, num_steps, length, bank = 1, 60, 11, 5
+# Or num_steps = 1: nobody has learned anything yet, and the thesis breaks.
+num_blocks, num_steps, length, bank = 1, 30, 11, 5
 
 
 def senses(n: int, g: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -181,14 +184,14 @@ for name, (kind, window, read) in arms.items():
         print("{:<30} cue left {:4.0%}   cue right {:4.0%}".format(view, *accuracy[view]))
 
 # %%
-claim("the_mask_decides", "sense by a cue to the right, accuracy: all positions visible minus causal "
-      "mask, with the same first weights, parameters, batches and updates",
+claim("the_mask_decides", "accuracy on cues to the right of the word, everything visible "
+      "minus causal mask; first weights, batches and updates are the same",
       accuracy["everything"][1] - accuracy["causal"][1], at_least=0.25, thesis=True)  # fmt: skip
-claim("a_later_state_knows", "sense by a cue to the right, causal mask, read at the last token: "
-      "accuracy", accuracy["causal, at the end"][1], at_least=0.95)  # fmt: skip
+claim("a_later_state_knows", "accuracy on cues to the right, causal mask, read at the end",
+      accuracy["causal, at the end"][1], at_least=0.95)  # fmt: skip
 
 # %% [markdown]
-# Read at *bank*, the causal model gets the left half right and tosses a coin on the right half, three quarters in all. Mirrored,
+# Read at *bank*, the causal model gets the left half right and tosses a coin on the right half. Mirrored,
 # the halves swap, so it knows what the cues mean. Read at the
 # end, the causal mask is enough. Neither size nor training was missing, only access at that position. The lookup is at chance on both sides.
 #
@@ -201,22 +204,23 @@ claim("a_later_state_knows", "sense by a cue to the right, causal mask, read at 
 block = MaskedBlocks(D, "causal").double()
 open_paths = receptive_field(block, x)
 nn.init.zeros_(block.blocks[0].attention.output.weight)
-claim("zero_hides_paths", "causal block over 10 positions: paths that the Jacobian misses while "
-      "attention's output matrix is zero",
+claim("zero_hides_paths", "causal block over 10 positions: paths that the Jacobian misses "
+      "while attention's output matrix is zero",
       (open_paths & ~receptive_field(block, x)).sum(), at_least=T * (T - 1) / 2)  # fmt: skip
 
 # %% [markdown]
-# The converse can be worked out. Let $L$ windowed attention layers, without residuals, weigh their $w$ positions alike. Each path back then carries
-# $w^{-L}$, and the share of lag $\ell$ is the probability that $L$ draws from $\{0, \dots, w-1\}$ sum to $\ell$: a
-# bell with a standard deviation of $\sqrt{L (w^2-1)/12}$. Four times the layers reach four times as far, and the bell
-# is only twice as wide. {cite:t}`luo2016understanding` showed the same for convolutions. For $w = 5$ and $L = 16$ it reaches $16 \cdot 4 + 1 = 65$
-# positions, with a standard deviation of $\sqrt{32} \approx 5.7$.
+# The converse can be worked out. Let $L$ causal layers, without residuals, average $w$ positions each. A path then carries
+# $w^{-L}$, and the share of lag $\ell$, the input $\ell$ positions back, is the probability that $L$ draws from $\{0, \dots, w-1\}$ sum to $\ell$: a
+# bell around $L(w-1)/2$ with a standard deviation of $\sqrt{L (w^2-1)/12}$. Four times the layers reach four times as far, and the bell
+# is only twice as wide. {cite:t}`luo2016understanding` showed the same for convolutions, where it sits on the position itself. For $w = 5$ and
+# $L = 16$ the reach is $16 \cdot 4 + 1 = 65$ positions, the bell's middle is lag 32, its standard deviation $\sqrt{32} \approx 5.7$.
 
 
 # %%
 def sixteen_averages(x: Tensor) -> Tensor:
+    mask = attention_mask(x.size(1), "sliding", window=5)
     for _ in range(16):  # equal scores give equal weights
-        x, _ = attention(0 * x, 0 * x, x, attention_mask(x.size(1), "sliding", window=5))
+        x, _ = attention(0 * x, 0 * x, x, mask)
     return x
 
 
@@ -225,22 +229,20 @@ shares = influence(sixteen_averages, x)[-1].flip(0)  # of the last output, by la
 bell = np.polynomial.polynomial.polypow(np.full(5, 1 / 5), 16)  # convolved 16 times: (65,)
 agrees("shares_by_lag", "numpy.polynomial.polynomial.polypow",
        shares, np.pad(bell, (0, 15)), atol=1e-15)  # fmt: skip
-moved = x.float()
-moved[0, -65] += 1
-claim("reached_and_lost", "16 averaging layers of window 5, float32: change of the output when the "
-      "furthest of its 65 inputs moves by 1",
-      (sixteen_averages(moved) - sixteen_averages(x.float()))[0, -1].abs(), at_most=1e-8)  # fmt: skip
+claim("reached_and_lost", "16 averaging layers: influence, furthest input over middle one",
+      shares[64] / shares[32], above=0, at_most=1e-9)  # fmt: skip
 
 # %% [markdown]
-# The furthest position has a share of $5^{-16}$, about $7 \cdot 10^{-12}$. The derivative is not zero, the path exists, and in float32 the
-# output does not notice. Trained attention need not average; it can pass one token on unharmed. How far it does is a matter of
-# training, which no picture of the wiring shows.
+# The furthest input has a share of $5^{-16}$, about $7 \cdot 10^{-12}$, and so has the output's own position. Both paths exist, and both are lost:
+# float32 rounds at about $6 \cdot 10^{-8}$ of a number. Residuals move the bell towards the position itself, as in the figure's last panel.
+# Trained attention need not average; it can pass one token on unharmed, and no picture of the
+# wiring shows whether it does.
 #
 # ## A loss below the entropy: someone reads ahead
 #
 # Now language models. The grammar: `<s> I am happy and you are late .`, with two different persons out of three, a verb that agrees, one of four adjectives each. That makes
 # $6 \cdot 4 \cdot 4 = 96$ sentences, equally probable. Eight tokens are predicted, so no model that sees only the past can average less than the entropy, $\log(96)/8$
-# nats per token.
+# nats per token. Memorizing does not help, because the 96 are the whole language; of a real training text it would.
 #
 # The first model is the classic recipe in words: embedding, LSTM, a state for every step, a softmax over the vocabulary at each. Its targets are the ids moved by one,
 # `model(ids[:, :-1])` against `ids[:, 1:]`. The other models exchange what stands between embedding and head. The last three put something in front of the causal block.
@@ -278,23 +280,22 @@ torch.manual_seed(seed(20))
 V, D, entropy = len(words), 24, math.log(len(texts)) / 8
 mixers = {
     "LSTM": Recurrent(D, D, batch_first=True),
-    "LSTM both ways": Recurrent(D, D // 2, batch_first=True, bidirectional=True),
     "attention, no mask": MaskedBlocks(D, "bidirectional"),
     "attention, causal": MaskedBlocks(D, "causal"),
     "… after a convolution": after(nn.ConstantPad1d((2, 0), 0.0), nn.Conv1d(D, D, 3)),
     "… padded on both sides": after(nn.Conv1d(D, D, 3, padding="same")),
     "… after batch norm": after(nn.BatchNorm1d(D)),
 }
-x, trained, honest = torch.randn(1, 8, D).to(device), {}, {}
+x, probe = torch.randn(1, 8, D).to(device), nn.Linear(D, 1).to(device)
+trained, honest = {}, {}
 print(f"entropy {entropy:.3f}, guessing {math.log(V):.3f} nats per token\n")
 print("                          training   from prefixes   sees ahead   in eval mode")
 for name, mix in mixers.items():
     model = nn.Sequential(nn.Embedding(V, D), mix, nn.Linear(D, V)).to(device)
-    ahead = [receptive_field(nn.Sequential(mix, model[2]), x).triu(1).sum()]
-    trained[name] = train(  # and leave it in eval mode
-        model, lambda g: [every[torch.randint(96, (32,), generator=g)]], next_token_loss, 120
-    )
-    ahead += [receptive_field(nn.Sequential(mix, model[2]), x).triu(1).sum()]
+    ahead = [receptive_field(nn.Sequential(mix, probe), x).triu(1).sum()]
+    trained[name] = train(model, lambda g: [every[torch.randint(96, (32,), generator=g)]],
+                          next_token_loss, 90)  # leaves it in eval mode  # fmt: skip
+    ahead += [receptive_field(nn.Sequential(mix, probe), x).triu(1).sum()]
     losses = [F.cross_entropy(model(every[:, :t])[:, -1], every[:, t]) for t in range(1, 9)]
     honest[name] = torch.stack(losses).mean().item()
     print(f"{name:<26}{trained[name]:8.3f}{honest[name]:16.3f}{ahead[0]:13}{ahead[1]:15}")
@@ -302,22 +303,24 @@ for name, mix in mixers.items():
 # %%
 claim("snippet_works", "LSTM, next-token loss on all 96 sentences minus their entropy",
       honest["LSTM"] - entropy, at_least=0, at_most=0.06, unit="nats")  # fmt: skip
-claim("below_the_entropy", "attention without a mask: entropy of the text minus training loss",
+claim("below_the_entropy", "attention without a mask: entropy minus training loss",
       entropy - trained["attention, no mask"], at_least=0.3, unit="nats")  # fmt: skip
-claim("useless_without_the_answer", "attention without a mask, trained on the next token: loss from "
-      "prefixes minus that of guessing",
+claim("useless_without_the_answer", "attention without a mask: loss from prefixes minus "
+      "loss of guessing",
       honest["attention, no mask"] - math.log(V), at_least=0.1, unit="nats")  # fmt: skip
-claim("batch_norm_gains_nothing", "batch norm before causal attention: entropy minus training loss",
-      entropy - trained["… after batch norm"], at_most=0.02, unit="nats")  # fmt: skip
+claim("batch_norm_gains_nothing", "batch norm before causal attention: training loss minus "
+      "entropy", trained["… after batch norm"] - entropy,
+      at_least=-0.02, at_most=0.06, unit="nats")  # fmt: skip
+
 # %% [markdown]
 # *Training* is the loss at the end of training, *from prefixes* the loss over all 96 sentences when the model gets only what comes before the token, as in generation. *Sees ahead* counts,
 # of the 28 pairs of an output and a later input, those with a path, in training mode and in eval mode.
 #
-# - The LSTM, causal attention and the convolution padded on the left end slightly above the entropy, by either loss. That is what honest looks like.
+# - The LSTM, causal attention and the convolution padded on the left end slightly above the entropy, by either loss.
 # - Attention without a mask falls to zero, and from prefixes it is worse than guessing. Its answer stood one step to the right, where now nothing stands.
-# - A kernel of 3 padded on both sides sees one step ahead, seven pairs in all, and that is enough. This is `padding="same"`, in one line of a large model.
-# - The LSTM from both ends copies as well. From prefixes it does better than guessing and far worse than the entropy.
-# - Batch norm pools all positions of the batch. Every output depends on every later input, and the loss stays where causal attention's is: a path that brought nothing here. In eval mode it uses stored
+# - A kernel of 3 with `padding="same"` sees one step ahead, seven pairs in all, and that is enough.
+# - Batch norm pools all positions of the batch. Every output depends on every later input, and yet the loss stays where causal attention's is. Among 32 sentences
+#   one sentence's future hardly shows. Draw `(1,)` instead of `(32,)`, and the training loss falls well below causal attention's. In eval mode it uses stored
 #   statistics, and the path is gone. So look for leaks in training mode, with dropout off.
 
 # %% [markdown] tags=["errors"]
@@ -326,14 +329,14 @@ claim("batch_norm_gains_nothing", "batch norm before causal attention: entropy m
 # **"Embeddings capture the context of a word, RNNs that of the sentence."** The first half confuses a table with how it was made. Windows of text went into training word vectors, and out came one row per
 # word type, a compromise between all its senses. The second half holds for the last state only. `return_sequences=True` in Keras hands out a state per step, and each has read a prefix.
 #
-# **Calling ELMo a deep bidirectional model like BERT.** ELMo runs two language models, one per direction, and joins their states at the end {cite:p}`peters2018deep`. Within each
+# **Calling ELMo a deep bidirectional model like BERT.** ELMo runs two language models, one per direction, and joins their states afterwards {cite:p}`peters2018deep`. Within each
 # stack nothing flows from the other side, which is why both could be trained on the next token. In BERT every layer mixes both sides, so the target has to be hidden {cite:p}`devlin2019bert`.
 #
 # **Poisoning an input with NaN to see where it spreads.** A fine test for an RNN. In masked attention it accuses the innocent: the weight of a hidden position is exactly zero, and zero times NaN is NaN, so the NaN
 # comes through the mask. Change the input to another finite number instead.
 #
 # **"It takes 128,000 tokens, so it has read the contract."** The window is reach. With the relevant passage in the middle of a long input, models answered markedly worse than with the same passage at either end
-# {cite:p}`liu2024lost`. Move the clause around and measure.
+# {cite:p}`liu2024lost`.
 
 # %% [markdown] tags=["followups"]
 # ## Follow-ups
@@ -345,11 +348,11 @@ claim("batch_norm_gains_nothing", "batch norm before causal attention: entropy m
 #
 # :::{dropdown} 32 layers, a window of 4,096: how far does it see?
 # If a window counts the position itself, $32 \cdot 4095 + 1 = 131{,}041$ positions. Mistral 7B's paper says about 131K {cite:p}`jiang2023mistral`. It lets position $i$ attend to $i - W$ to $i$, which would be $W + 1$ positions;
-# the mask in transformers keeps $W$. Ask which of the two is meant. That anything comes through all 32 layers is another claim.
+# the mask in transformers keeps $W$. Ask which of the two is meant.
 # :::
 #
 # :::{dropdown} Why does the KV cache need a causal mask?
-# A cached key of an upper layer is a function of what its position has seen. Under a causal mask, a new token changes no earlier state. Without one it changes all of them, and every
+# A cached key of an upper layer is a function of what its position has seen. Under a causal mask, a new token changes no earlier state. Without one it changes all states above the embeddings, and every
 # step would start over.
 # :::
 #
@@ -359,16 +362,16 @@ claim("batch_norm_gains_nothing", "batch norm before causal attention: entropy m
 # :::
 #
 # :::{dropdown} How do you test for a leak without gradients?
-# Run a text, change its last token to another one, run again: no earlier output may move. Or run a prefix alone and compare. Both take two forward passes, and both belong into training mode with dropout off. Like a Jacobian, they
+# Run a text, change its last token to another one, run again: no earlier output may move. Or run a prefix alone and compare. Both belong into training mode with dropout off. Like a Jacobian, they
 # can miss a path that is closed at these weights.
 # :::
 #
 # :::{dropdown} How much of its context does a trained LSTM use?
-# By ablation, about 200 tokens on average, and their order only within the nearest 50 or so {cite:p}`khandelwal2018sharp`. Its field is the whole past.
+# On Penn Treebank and WikiText-2, by ablation, about 200 tokens on average, and their order only within the nearest 50 or so {cite:p}`khandelwal2018sharp`. Its field is the whole past.
 # :::
 #
 # :::{dropdown} Does a loss at or above the entropy prove that nothing leaks?
-# No. Batch norm above leaks and gains nothing. And of a real text nobody knows the entropy: what one sees is a loss that is suspiciously good, or a gap between it and the loss
+# No. Batch norm above leaks, and with 32 sentences gains nothing. And of a real text nobody knows the entropy: what one sees is a loss that is suspiciously good, or a gap between it and the loss
 # from prefixes.
 # :::
 

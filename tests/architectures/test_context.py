@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lmprep.architectures.context import MaskedBlocks, attention_mask, influence, receptive_field
+from lmprep.architectures.position import sinusoidal
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -173,3 +174,12 @@ def test_blocks_differ_in_their_mask_only() -> None:
     weights = [blocks(kind, window=1).state_dict() for kind in ("causal", "bidirectional", "sliding")]
     for name, weight in weights[0].items():
         assert all(torch.equal(weight, other[name]) for other in weights[1:])
+
+
+def test_blocks_that_add_nothing_leave_the_input_and_its_positions() -> None:
+    model = blocks("causal", 2)
+    for name, parameter in model.named_parameters():
+        if ".output." in name:
+            nn.init.zeros_(parameter)
+    x = normal(2, 5, 4)
+    torch.testing.assert_close(model(x), x + sinusoidal(5, 4))

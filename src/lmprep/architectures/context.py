@@ -141,7 +141,7 @@ def _jacobian(fn: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         raise TypeError(f"x must be floating point, such as embeddings, got {x.dtype}")
     if x.ndim != 3 or x.numel() == 0:
         raise ValueError(f"x must have shape (B, S, D) and not be empty, got {tuple(x.shape)}")
-    x = x.detach().clone().requires_grad_()
+    x = x.detach().requires_grad_()
     with torch.enable_grad():
         y = fn(x)
         if not isinstance(y, Tensor):
