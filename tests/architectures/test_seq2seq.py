@@ -139,6 +139,7 @@ def test_first_weights_come_from_the_generator_alone() -> None:
     assert torch.equal(one.head.weight, same.head.weight)
     assert not torch.equal(one.head.weight, other.head.weight)
     assert one.head.weight.abs().max() <= 1 / math.sqrt(H)
+    assert one.tokens.weight.std() > 0.8
 
 
 # --- attention -------------------------------------------------------------------------------------------

@@ -21,10 +21,11 @@ ids, into four tensors, in the order of the pairs:
   target plus one
 - `mask` $(B, T)$, boolean, True at each target token and its `eos`, False at padding
 
-The first three are `torch.long` and padded at the end with `pad`; in `target_in`, the first padded place of a
-row may hold `eos` instead, since no loss reads there. `pad` may equal any other id, even `eos`, so ids do not
-tell what is padding. A target may be empty; raise a `ValueError` if there is no pair or a source is empty.
-Leave the pairs as they are.
+The first three are `torch.long` and padded at the end with `pad`; if you cut one padded row, `bos`, target,
+`eos`, at either end, the `eos` that this leaves in the padding of `target_in` may stay, since no loss looks
+there. `pad` may equal any other id, even `eos`, and targets may hold `bos` and `eos` as tokens, so ids do
+not tell what is padding. A target may be empty; raise a `ValueError` if there is no pair or a source is
+empty. Leave the pairs as they are.
 """
 
 STARTER = '''
@@ -109,7 +110,7 @@ def compare(candidate: Candidate, pairs: Pairs, pad: int, bos: int, eos: int) ->
     inputs = padded([[bos, *target] for _, target in pairs], pad)
     for row, shown, (_, target) in zip(inputs, got["target_in"], pairs, strict=True):
         end = len(target) + 1
-        if end < T and shown[end] == eos:
+        if end < T and shown[end] == eos:  # one row cut at either end: no loss looks there
             row[end] = eos
     call.equals("target_in", got["target_in"], inputs,
                 cause="no shift, so that the decoder reads what it is to predict; BOS forgotten; the source "
@@ -165,6 +166,7 @@ def markers(candidate: Candidate, rng: Rng) -> None:
         pad, bos, eos = (int(i) for i in rng.permutation(90)[:3])
         compare(candidate, draw(rng, 4, 5, high=90), pad, bos, eos)
     compare(candidate, [([1, 2, 5], [2, 6, 1]), ([2], [1, 1])], *IDS)
+    compare(candidate, [([5, 6], [6, 2]), ([7, 2], [2])], *IDS)
 
 
 def large(candidate: Candidate, rng: Rng) -> None:
@@ -298,6 +300,14 @@ def cut_at_eos(pairs, pad, bos, eos):  # type: ignore[no-untyped-def]
     return variant()(cut, pad, bos, eos)
 
 
+def no_second_eos(pairs, pad, bos, eos):  # type: ignore[no-untyped-def]
+    source, read, out, mask = variant()(pairs, pad, bos, eos)
+    for b, (_, target) in enumerate(pairs):
+        if target[-1:] == [eos]:
+            mask[b, len(target)] = False
+    return source, read, out, mask
+
+
 def without_empty_targets(pairs, pad, bos, eos):  # type: ignore[no-untyped-def]
     source, read, out, mask = variant()(pairs, pad, bos, eos)
     full = torch.tensor([bool(target) for _, target in pairs])
@@ -352,6 +362,7 @@ TASK = Task(
         "BOS always 1": variant(read=lambda s, t, pad, bos, eos: [1, *t]),
         "EOS always 2": variant(predict=lambda s, t, pad, bos, eos: [*t, 2]),
         "cut at an EOS within the target": cut_at_eos,
+        "no EOS counted after an EOS": no_second_eos,
         "empty targets do not count": without_empty_targets,
         "an empty source let through": unchecked,
         "the caller's lists changed": in_place,
