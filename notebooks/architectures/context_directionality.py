@@ -87,10 +87,11 @@ device = setup()
 # *The bank was steep, so we left the boat.* *The bank was shut, so we left the form.* Up to *bank* the sentences agree, so
 # a model that reads from left to right has the same vector at *bank* in both. No training can change that. In Chinese, 他在打电话 and 他在打篮球: what 打 means, *making* a call or *playing* a ball game, stands right of it.
 #
-# So before asking how good a model is, ask what it can see. Autograd knows: the derivative of each output by each input.
+# So before asking how good a model is, ask what it can see. Autograd knows: take the norm of the derivative of each output by each input.
+# The receptive field is where it is not zero.
 
 # %%
-show(receptive_field, rnn.bidirectional)
+show(influence, rnn.bidirectional)
 
 # %% [markdown]
 # Six models, $x$ of shape $(1, T, D)$, random weights. `MaskedBlocks` are Transformer blocks that differ in their mask
@@ -110,16 +111,15 @@ layers = {
     "Window of 3": MaskedBlocks(D, "sliding", window=3).double(),
     "Three windows of 3: reach 7": MaskedBlocks(D, "sliding", 3, window=3).double(),
 }
-fields = torch.stack([receptive_field(layer, x) for layer in layers.values()])  # (6, T, T)
+sizes = torch.stack([influence(layer, x) for layer in layers.values()])  # (6, T, T)
 full = torch.ones(T, T, dtype=torch.bool)
 past, square = full.tril(), F.pad(full[:4, :4], (0, T - 4, 0, T - 4))
 expected = [past.triu(), past, full, past | square, past.triu(-2), past.triu(-6)]
-agrees("receptive_fields", "torch.tril, torch.triu", fields, torch.stack(expected), atol=0)
+agrees("receptive_fields", "torch.tril, triu", sizes > 0, torch.stack(expected), atol=0)
 
 # %% mystnb={"image": {"alt": "Six square pictures, rows are output positions, columns input positions, blue by the logarithm of the influence, gray where there is no path. Embedding: the diagonal. RNN: the lower triangle, fading away from the diagonal. Two RNNs: the whole square, fading. Prefix of four: a full square of four by four in the corner, and the lower triangle, darkest on the diagonal. Window of three: a band of three diagonals. Three layers of it: a band of seven, palest at its far edge."}} tags=["hide-input"]
 fig, axes = plt.subplots(3, 2, figsize=(5.2, 8.6), layout="constrained")
-for ax, (name, layer) in zip(axes.flat, layers.items(), strict=True):
-    size = influence(layer, x).cpu()
+for ax, name, size in zip(axes.flat, layers, sizes.cpu(), strict=True):
     shade = torch.where(size > 0, (size / size.max()).log10(), torch.nan)
     ax.set_facecolor("0.8")
     image = heatmap(ax, shade, vmin=-5, vmax=0, row_title="output", column_title="input")
@@ -131,8 +131,7 @@ plt.show()
 
 # %% [markdown]
 # A blue cell proves a path. We know the wiring here, and none leads to a gray cell. Of a layer that you have not built yourself, gray says
-# less: the derivative is zero at these weights and this $x$. And a blue cell may carry little: the influence is the norm of that
-# derivative, and along this RNN it shrinks with distance.
+# less: the derivative is zero at these weights and this $x$. And a blue cell may carry little: along this RNN the influence shrinks with distance.
 #
 # ## One word, one cue: the mask decides who gets it
 #
@@ -170,7 +169,7 @@ arms = {  # the mask, a window, and where the answer is read
     "itself": ("sliding", 1, bank), "causal": ("causal", 0, bank),
     "everything": ("bidirectional", 0, bank), "causal, at the end": ("causal", 0, -1),
 }  # fmt: skip
-ids, sense, right = senses(2000, generator(12))
+ids, sense, right = senses(1000, generator(12))
 accuracy = {}
 for name, (kind, window, read) in arms.items():
     torch.manual_seed(seed(10))  # the same weights for all
@@ -184,10 +183,10 @@ for name, (kind, window, read) in arms.items():
         print("{:<30} cue left {:4.0%}   cue right {:4.0%}".format(view, *accuracy[view]))
 
 # %%
-claim("the_mask_decides", "accuracy on cues to the right of the word, everything visible "
-      "minus causal mask; first weights, batches and updates are the same",
+claim("the_mask_decides", "accuracy on cues to the right of the word, all visible minus "
+      "causal mask; first weights, batches and updates are the same",
       accuracy["everything"][1] - accuracy["causal"][1], at_least=0.25, thesis=True)  # fmt: skip
-claim("a_later_state_knows", "accuracy on cues to the right, causal mask, read at the end",
+claim("a_later_state_knows", "accuracy on right-hand cues, causal mask, read at the end",
       accuracy["causal, at the end"][1], at_least=0.95)  # fmt: skip
 
 # %% [markdown]
@@ -204,7 +203,7 @@ claim("a_later_state_knows", "accuracy on cues to the right, causal mask, read a
 block = MaskedBlocks(D, "causal").double()
 open_paths = receptive_field(block, x)
 nn.init.zeros_(block.blocks[0].attention.output.weight)
-claim("zero_hides_paths", "causal block over 10 positions: paths that the Jacobian misses "
+claim("zero_hides_paths", "causal block over 10 positions: paths the Jacobian misses "
       "while attention's output matrix is zero",
       (open_paths & ~receptive_field(block, x)).sum(), at_least=T * (T - 1) / 2)  # fmt: skip
 
@@ -226,10 +225,10 @@ def sixteen_averages(x: Tensor) -> Tensor:
 
 x = torch.randn(1, 80, 1, generator=generator(6), dtype=torch.float64)
 shares = influence(sixteen_averages, x)[-1].flip(0)  # of the last output, by lag: (80,)
-bell = np.polynomial.polynomial.polypow(np.full(5, 1 / 5), 16)  # convolved 16 times: (65,)
+bell = np.polynomial.polynomial.polypow(np.full(5, 1 / 5), 16)  # 16-fold: (65,)
 agrees("shares_by_lag", "numpy.polynomial.polynomial.polypow",
        shares, np.pad(bell, (0, 15)), atol=1e-15)  # fmt: skip
-claim("reached_and_lost", "16 averaging layers: influence, furthest input over middle one",
+claim("reached_and_lost", "16 averages: influence of the furthest input over middle one",
       shares[64] / shares[32], above=0, at_most=1e-9)  # fmt: skip
 
 # %% [markdown]
@@ -308,8 +307,8 @@ claim("below_the_entropy", "attention without a mask: entropy minus training los
 claim("useless_without_the_answer", "attention without a mask: loss from prefixes minus "
       "loss of guessing",
       honest["attention, no mask"] - math.log(V), at_least=0.1, unit="nats")  # fmt: skip
-claim("batch_norm_gains_nothing", "batch norm before causal attention: training loss minus "
-      "entropy", trained["… after batch norm"] - entropy,
+claim("batch_norm_gains_nothing", "batch norm before causal attention: training loss "
+      "minus entropy", trained["… after batch norm"] - entropy,
       at_least=-0.02, at_most=0.06, unit="nats")  # fmt: skip
 
 # %% [markdown]
