@@ -94,7 +94,7 @@ device = setup()
 show(influence, rnn.bidirectional)
 
 # %% [markdown]
-# Six models, $x$ of shape $(1, T, D)$, random weights. `MaskedBlocks` are Transformer blocks that differ in their mask
+# Four models, $x$ of shape $(1, T, D)$, random weights. `MaskedBlocks` are Transformer blocks that differ in their mask
 # only; the function that builds the mask is your exercise, so its code is not shown here.
 
 
@@ -107,18 +107,15 @@ layers = {
     "Embedding: itself": lambda x: x,
     "RNN: the past": lambda x: rnn.unroll(ahead, x)[0],
     "Two RNNs: everything": lambda x: rnn.bidirectional(ahead, behind, x),
-    "Prefix of 4, then causal": MaskedBlocks(D, "prefix", prefix=4).double(),
-    "Window of 3": MaskedBlocks(D, "sliding", window=3).double(),
     "Three windows of 3: reach 7": MaskedBlocks(D, "sliding", 3, window=3).double(),
 }
-sizes = torch.stack([influence(layer, x) for layer in layers.values()])  # (6, T, T)
+sizes = torch.stack([influence(layer, x) for layer in layers.values()])  # (4, T, T)
 full = torch.ones(T, T, dtype=torch.bool)
-past, square = full.tril(), F.pad(full[:4, :4], (0, T - 4, 0, T - 4))
-expected = [past.triu(), past, full, past | square, past.triu(-2), past.triu(-6)]
+expected = [full.tril().triu(), full.tril(), full, full.tril().triu(-6)]
 agrees("receptive_fields", "torch.tril, triu", sizes > 0, torch.stack(expected), atol=0)
 
-# %% mystnb={"image": {"alt": "Six square pictures, rows are output positions, columns input positions, blue by the logarithm of the influence, gray where there is no path. Embedding: the diagonal. RNN: the lower triangle, fading away from the diagonal. Two RNNs: the whole square, fading. Prefix of four: a full square of four by four in the corner, and the lower triangle, darkest on the diagonal. Window of three: a band of three diagonals. Three layers of it: a band of seven, palest at its far edge."}} tags=["hide-input"]
-fig, axes = plt.subplots(3, 2, figsize=(5.2, 8.6), layout="constrained")
+# %% mystnb={"image": {"alt": "Four square pictures, rows are output positions, columns input positions, blue by the logarithm of the influence, gray where there is no path. Embedding: the diagonal. RNN: the lower triangle, fading away from the diagonal. Two RNNs: the whole square, fading. Three layers with a window of three: a band of seven diagonals, palest at its far edge."}} tags=["hide-input"]
+fig, axes = plt.subplots(2, 2, figsize=(5.2, 6.2), layout="constrained")
 for ax, name, size in zip(axes.flat, layers, sizes.cpu(), strict=True):
     shade = torch.where(size > 0, (size / size.max()).log10(), torch.nan)
     ax.set_facecolor("0.8")
@@ -244,7 +241,7 @@ claim("reached_and_lost", "16 averages: influence of the furthest input over mid
 # nats per token. Memorizing does not help, because the 96 are the whole language; of a real training text it would.
 #
 # The first model is the classic recipe in words: embedding, LSTM, a state for every step, a softmax over the vocabulary at each. Its targets are the ids moved by one,
-# `model(ids[:, :-1])` against `ids[:, 1:]`. The other models exchange what stands between embedding and head. The last three put something in front of the causal block.
+# `model(ids[:, :-1])` against `ids[:, 1:]`. The other models exchange what stands between embedding and head. The last two put something in front of the causal block.
 
 
 # %%
@@ -281,8 +278,7 @@ mixers = {
     "LSTM": Recurrent(D, D, batch_first=True),
     "attention, no mask": MaskedBlocks(D, "bidirectional"),
     "attention, causal": MaskedBlocks(D, "causal"),
-    "… after a convolution": after(nn.ConstantPad1d((2, 0), 0.0), nn.Conv1d(D, D, 3)),
-    "… padded on both sides": after(nn.Conv1d(D, D, 3, padding="same")),
+    "… after a convolution": after(nn.Conv1d(D, D, 3, padding="same")),
     "… after batch norm": after(nn.BatchNorm1d(D)),
 }
 x, probe = torch.randn(1, 8, D).to(device), nn.Linear(D, 1).to(device)
@@ -301,7 +297,7 @@ for name, mix in mixers.items():
 
 # %%
 claim("snippet_works", "LSTM, next-token loss on all 96 sentences minus their entropy",
-      honest["LSTM"] - entropy, at_least=0, at_most=0.06, unit="nats")  # fmt: skip
+      honest["LSTM"] - entropy, at_least=0, at_most=0.15, unit="nats")  # fmt: skip
 claim("below_the_entropy", "attention without a mask: entropy minus training loss",
       entropy - trained["attention, no mask"], at_least=0.3, unit="nats")  # fmt: skip
 claim("useless_without_the_answer", "attention without a mask: loss from prefixes minus "
@@ -315,9 +311,9 @@ claim("batch_norm_gains_nothing", "batch norm before causal attention: training 
 # *Training* is the loss at the end of training, *from prefixes* the loss over all 96 sentences when the model gets only what comes before the token, as in generation. *Sees ahead* counts,
 # of the 28 pairs of an output and a later input, those with a path, in training mode and in eval mode.
 #
-# - The LSTM, causal attention and the convolution padded on the left end slightly above the entropy, by either loss.
+# - The LSTM and causal attention end slightly above the entropy, by either loss.
 # - Attention without a mask falls to zero, and from prefixes it is worse than guessing. Its answer stood one step to the right, where now nothing stands.
-# - A kernel of 3 with `padding="same"` sees one step ahead, seven pairs in all, and that is enough.
+# - A kernel of 3 with `padding="same"`, that is, padded on both sides, sees one step ahead, seven pairs in all, and that is enough.
 # - Batch norm pools all positions of the batch. Every output depends on every later input, and yet the loss stays where causal attention's is. Among 32 sentences
 #   one sentence's future hardly shows. Draw `(1,)` instead of `(32,)`, and the training loss falls well below causal attention's. In eval mode it uses stored
 #   statistics, and the path is gone. So look for leaks in training mode, with dropout off.
