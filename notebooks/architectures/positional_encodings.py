@@ -254,12 +254,10 @@ claim("alibi_flat", "ALiBi: accuracy lost from 24 to 96 tokens",
       plain["ALiBi"][0] - plain["ALiBi"][-1], at_most=0.12)  # fmt: skip
 start = Layer("nothing")
 unseen = t5_bucket(-torch.arange(T), causal=True).max() + 1
-changes = (
-    (models["learned"].table - start.table)[:, :, T:],
-    models["T5 to 128"].biases[:, unseen:],
-)
-claim("never_trained", "table rows and T5 buckets past the training length: change in training",
-      max(change.abs().max() for change in changes), at_most=0.0)  # fmt: skip
+rows = (models["learned"].table - start.table)[:, :, T:]
+changes = rows.abs().max(), models["T5 to 128"].biases[:, unseen:].abs().max()
+claim("never_trained", "table rows and T5 buckets past 24 tokens: change in training",
+      max(changes), at_most=0.0)  # fmt: skip
 claim("worse_than_none", "accuracy at 48 tokens: learned table less no positions at all",
       plain["learned"][2] - plain["nothing"][2], at_most=-0.02)  # fmt: skip
 claim("filled_buckets", "T5 at 96 tokens: accuracy gained if the last bucket is trained",
@@ -276,14 +274,14 @@ claim("filled_buckets", "T5 at 96 tokens: accuracy gained if the last bucket is 
 # distance of 128, so beyond 23 it meets buckets whose bias is still the zero that it began with. End them at 20, and all far distances share a bucket that has been trained. It still loses
 # a little: every far key adds to the softmax's denominator.
 #
-# ## Of RoPE's four hands, one does the damage
+# ## Hold one of RoPE's slow hands, and it works again
 #
 # RoPE met new distances and more keys at once. Now all 96 keys stay visible, but for keys more than 23 places back some hands are *held*: they
 # stand at the angle of distance 23, the query's turned by $23\,\omega_i$ and the key's not at all.
 
 
 # %%
-def turned(x: Tensor, places: Tensor, hands: tuple[int, ...], instead: Tensor) -> Tensor:
+def turned(x: Tensor, places: Tensor, hands: tuple, instead: Tensor) -> Tensor:
     """RoPE, with these hands turned as if at other places."""
     chosen = torch.zeros(D // H // 2, dtype=torch.bool)
     chosen[list(hands)] = True
@@ -291,25 +289,29 @@ def turned(x: Tensor, places: Tensor, hands: tuple[int, ...], instead: Tensor) -
     return torch.where(chosen, apply_rope(x, instead, base), apply_rope(x, places, base))
 
 
-def held(q: Tensor, k: Tensor, m: Tensor, n: Tensor, hands: tuple[int, ...]) -> Tensor:
+def held(q: Tensor, k: Tensor, m: Tensor, n: Tensor, hands: tuple) -> Tensor:
     far = turned(q, m, hands, torch.full_like(m, T - 1)) @ turned(k, n, hands, 0 * n).mT
     return torch.where(m[:, None] - n >= T, far, rope(q, k, m, n))
 
 
-choices = [(), (0,), (1,), (2,), (3,), (0, 2, 3), (0, 1, 2, 3)]
+choices = [(), (1,), (2,), (3,), (2, 3), (1, 2, 3)]
 holding = {hands: accuracy("RoPE", rope=partial(held, hands=hands)) for hands in choices}
 for hands, value in holding.items():
     print(f"held: {', '.join(map(str, hands)) or 'none':<11} {value:.2f}")
-claim("one_hand", "RoPE at 4 × the training length: accuracy with one pair held in "
-      "its trained range, less that with the other three held", holding[1,] - holding[0, 2, 3], at_least=0.4, thesis=True)  # fmt: skip
-claim("more_keys_do_no_harm", "RoPE at 96 tokens, all hands held: accuracy less that at 24",
-      holding[0, 1, 2, 3] - plain["RoPE"][0], at_least=-0.05)  # fmt: skip
+claim("one_hand", "RoPE at 4 × the training length: accuracy with one pair held in its "
+      "trained range, less that with the two slower pairs held",
+      holding[1,] - holding[2, 3], at_least=0.4, thesis=True)  # fmt: skip
+claim("more_keys_do_no_harm", "RoPE, slow pairs held: accuracy at 96 less that at 24",
+      holding[1, 2, 3] - plain["RoPE"][0], at_least=-0.05)  # fmt: skip
 
 # %% [markdown]
-# With all hands held, accuracy is back among four times as many keys, so their number did no harm. Holding hand 1 alone is enough, and
-# holding the other three is nearly useless. Hands 2 and 3 left their range too, but moved so little that nothing
-# changed. Which pairs are at risk follows from $d$, base and lengths: those that completed no turn in training and go
-# well beyond their range at the new length.
+# With hands 1 to 3 held, accuracy is back among four times as many keys, so their number did no harm. Hand 1 alone is enough. Holding
+# 2 and 3 changes next to nothing: they left their range as well, but barely moved. Which pairs are at risk follows from $d$,
+# base and lengths: those that completed no turn in training and go well beyond their range at the new length.
+#
+# Hand 0 is not held, because it has no unseen angle to be kept from. It repeats about every six steps, so in training hand 1 learned to
+# rule its repetitions out, up to distance 23 and no further. Freezing hand 0 would be another experiment: at one angle it takes its vote from
+# all far keys or gives it to all, so accuracy may return too, depending on the offset.
 #
 # Llama 2 has $d = 128$, base 10,000 and 4,096 tokens {cite:p}`touvron2023llama2`. A turn of hand $i$ takes $2\pi \cdot 10{,}000^{i/64}$ steps, more than 4,096 from $i = 46$ on: 18
 # of 64 hands. How much each matters there depends on the weights, and this task, a short fixed distance, does not tell.
@@ -321,8 +323,8 @@ claim("more_keys_do_no_harm", "RoPE at 96 tokens, all hands held: accuracy less 
 
 
 # %%
-def squeezed(q: Tensor, k: Tensor, m: Tensor, n: Tensor, hands: tuple[int, ...]) -> Tensor:
-    factor = (lengths[-1] - 1) / (T - 1)  # 95 steps then turn these hands as far as 23 did
+def squeezed(q: Tensor, k: Tensor, m: Tensor, n: Tensor, hands: tuple) -> Tensor:
+    factor = (lengths[-1] - 1) / (T - 1)  # 95 steps then turn as far as 23 did
     return turned(q, m, hands, m / factor) @ turned(k, n, hands, n / factor).mT
 
 
@@ -330,7 +332,7 @@ every = accuracy("RoPE", rope=partial(squeezed, hands=(0, 1, 2, 3)))
 slow_only = accuracy("RoPE", rope=partial(squeezed, hands=(1, 2, 3)))
 print(f"all hands squeezed {every:.2f}, hands 1 to 3 squeezed {slow_only:.2f}")
 claim("interpolation_needs_tuning", "RoPE at 96 tokens, untuned: accuracy with "
-      "slow pairs squeezed, less that with all squeezed", slow_only - every, at_least=0.35)  # fmt: skip
+      "slow pairs squeezed, less that with all", slow_only - every, at_least=0.35)  # fmt: skip
 
 # %% [markdown]
 # Squeezed altogether, the model is at chance, one in eight: three steps back now turns the fast hand by about 0.7 radians in place of 3. Squeezing only
