@@ -170,8 +170,9 @@ def test_forbidden_transitions() -> None:
     assert best[0].tolist() == [int(sums[0].argmax())] * 6
     torch.testing.assert_close(marginals(unary, only_stay, mask)[0], sums.softmax(dim=1)[0].expand(6, 2))
     nothing = torch.full((2, 2), -math.inf, dtype=F64)
-    with pytest.raises(ValueError, match="no tag sequence"):
-        marginals(unary, nothing, mask)
+    for function in (marginals, viterbi):
+        with pytest.raises(ValueError, match="no tag sequence"):
+            function(unary, nothing, mask)
 
 
 # The two fits.

@@ -119,7 +119,7 @@ def viterbi(unary: Tensor, trans: Tensor, mask: Tensor) -> Tensor:
         (B, T), torch.long; −1 in the padding. Of equally good sequences, one.
 
     Raises:
-        TypeError, ValueError: as `log_partition`.
+        TypeError, ValueError: as `marginals`.
 
     Source: Viterbi (1967).
     """
@@ -129,6 +129,8 @@ def viterbi(unary: Tensor, trans: Tensor, mask: Tensor) -> Tensor:
         step, choice = (best[:, :, None] + trans).max(dim=1)  # (B, K), and the tag before
         best = torch.where(mask[:, t, None], step + unary[:, t], best)
         choices.append(torch.where(mask[:, t, None], choice, stay))
+    if best.amax(dim=1).isneginf().any():
+        raise ValueError("trans and unary leave a string no tag sequence: fewer of them may be −inf")
     tags = [best.argmax(dim=1)]
     for choice in reversed(choices):
         tags.append(choice.gather(1, tags[-1][:, None])[:, 0])

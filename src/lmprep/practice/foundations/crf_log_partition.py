@@ -62,14 +62,11 @@ def crf_log_partition(unary: torch.Tensor, trans: torch.Tensor, mask: torch.Tens
 SIZES = (  # K, lengths
     (1, (1,)),
     (2, (1,)),
-    (2, (2,)),
     (3, (3,)),
     (2, (2, 1)),
     (3, (4, 1, 2)),
-    (4, (3, 4, 1)),
-    (5, (2, 4)),
 )
-FULL = ((1, (1,)), (2, (2,)), (1, (3,)), (3, (3,)), (3, (4, 4)), (5, (4, 4, 4)))  # without padding
+FULL = ((1, (1,)), (2, (2,)), (3, (3,)), (4, (4, 4)))  # without padding
 
 
 def inputs(
@@ -159,7 +156,7 @@ def values(candidate: Candidate, rng: Rng) -> None:
 
 def padding(candidate: Candidate, rng: Rng) -> None:
     """More padding, or other scores in it, changes nothing."""
-    for K, lengths in SIZES[2:]:
+    for K, lengths in SIZES[3:]:
         given = inputs(rng, K, lengths)
         want = by_enumeration(**given)
         for extra, filler in ((0, -50.0), (1, 0.0), (4, 60.0)):
@@ -178,7 +175,7 @@ def padding(candidate: Candidate, rng: Rng) -> None:
 def long_strings(candidate: Candidate, rng: Rng) -> None:
     """Long strings neither overflow nor underflow."""
     for level in (-8.0, 8.0):
-        given = inputs(rng, 3, (250, 120), scale=0.5, dtype=torch.float64)
+        given = inputs(rng, 3, (160, 100), scale=0.5, dtype=torch.float64)
         given["unary"] = given["unary"] + level
         cause = "exp of a whole string's score, probabilities multiplied up, or sequences listed"
         compare(candidate, given, by_products(**given), cause)
@@ -187,15 +184,17 @@ def long_strings(candidate: Candidate, rng: Rng) -> None:
 def large_scores(candidate: Candidate, rng: Rng) -> None:
     """Scores of thousands neither overflow nor underflow."""
     for scale in (300.0, 5000.0):
-        for K, lengths in SIZES[3:6]:
+        for K, lengths in SIZES[2:]:
             given = inputs(rng, K, lengths, scale=scale, dtype=torch.float64)
             compare(candidate, given, by_enumeration(**given), "exp before the maximum is taken out")
 
 
 def forbidden(candidate: Candidate, rng: Rng) -> None:
     """A transition of −inf rules sequences out."""
-    for K, lengths in ((2, (2,)), (3, (4, 2)), (4, (5, 1, 3))):
-        given = inputs(rng, K, lengths)
+    for K, lengths, favored in ((2, (2,), 0.0), (3, (4, 2), 0.0), (4, (3, 1, 4), 3e4)):
+        given = inputs(rng, K, lengths, dtype=torch.float64)
+        given["unary"][:, 0, 0] += favored  # a step from 0 to 1, if −1e4 or so stood for −inf, would win
+        given["unary"][:, 1:2, 1] += favored
         trans = given["trans"].clone()
         trans[torch.arange(K), (torch.arange(K) + 1) % K] = -torch.inf
         given["trans"] = trans
@@ -216,7 +215,7 @@ def dtypes(candidate: Candidate, rng: Rng) -> None:
 
 def gradients(candidate: Candidate, rng: Rng) -> None:
     """Gradients flow to unary and trans; with −inf in trans, too."""
-    for K, lengths in SIZES[1:7]:
+    for K, lengths in SIZES[1:]:
         given = inputs(rng, K, lengths, dtype=torch.float64)
         if K > 2:
             trans = given["trans"].clone()
@@ -233,13 +232,16 @@ def gradients(candidate: Candidate, rng: Rng) -> None:
             continue  # trans plays no part
         for name, found in call.gradients(log_z=answer * factors).items():
             call.same(
-                f"gradient of {name}", found, leaves[name].grad, cause="a part that is cut off from autograd"
+                f"gradient of {name}",
+                found,
+                leaves[name].grad,
+                cause="a part cut off from autograd, or NaN from log 0",
             )
 
 
 def memory(candidate: Candidate, rng: Rng) -> None:
     """Takes tensors that are not contiguous."""
-    for K, lengths in SIZES[3:]:
+    for K, lengths in SIZES[2:]:
         given = {name: strided(tensor) for name, tensor in inputs(rng, K, lengths).items()}
         compare(candidate, given, by_enumeration(**given), "`.view` of an input")
 
@@ -390,7 +392,7 @@ def viewed(unary: Tensor, trans: Tensor, mask: Tensor) -> Tensor:
 
 
 def trans_made_finite(unary: Tensor, trans: Tensor, mask: Tensor) -> Tensor:
-    return crf_log_partition(unary, trans.nan_to_num(neginf=-4.0), mask)
+    return crf_log_partition(unary, trans.clamp(min=-1e4), mask)
 
 
 TASK = Task(
@@ -406,10 +408,10 @@ TASK = Task(
         two_positions,
         values,
         padding,
-        forbidden,
         dtypes,
         long_strings,
         large_scores,
+        forbidden,
         memory,
         empty_batch,
         inputs_kept,
