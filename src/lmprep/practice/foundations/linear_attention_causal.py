@@ -1,19 +1,22 @@
 """Causal linear attention, from a state of fixed size."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lmprep.measure import LargestTensor
 from lmprep.practice.checks import Call, Rng, computed_in, normal, strided
 from lmprep.practice.task import Candidate, Task
 
 STATEMENT = r"""
-Write `linear_attention_causal(q, k, v)`: attention without the softmax. Position $t$ returns $\sum_{s \le t}
-(q_t \cdot k_s)\, v_s$, itself included, neither scaled nor normalized. Keep what the past left in a state of
-$d \cdot d_v$ numbers for each sequence: no tensor may be much larger than the inputs, the output or that
-state, so neither $T \times T$ scores nor one state for each position. Keys have width $d$ and values width
+Write `linear_attention_causal(q, k, v)`: attention without the softmax. Position $t$ returns $\sum_{s \le
+t} (q_t \cdot k_s)\, v_s$, itself included, neither scaled nor normalized. Keep what the past left in a
+state of $d \cdot d_v$ numbers for each sequence: no tensor may be much larger than the inputs, the output
+or that state, so neither $T \times T$ scores nor one state for each position. A late position may cost no
+more than an early one, so do not go through all earlier pairs again. Keys have width $d$ and values width
 $d_v$, which may differ. The output has the dtype of `q`, float64 to full precision, and gradients flow to
 `q`, `k` and `v`. Batch or sequence may be empty, and the inputs are left as they were.
 """
@@ -148,6 +151,36 @@ def small_state(candidate: Candidate, rng: Rng) -> None:
     grows = "T × T scores, or the states of all positions at once (a cumsum of outer products)"
     call.holds(largest.elements <= most, expected=f"no tensor of more than {most:,} numbers", got=got,
                cause=grows)  # fmt: skip
+
+
+class NumbersMultiplied(TorchDispatchMode):
+    """Within `with NumbersMultiplied() as multiplied:`, count the numbers that go into products."""
+
+    PRODUCTS = frozenset(
+        ["mul", "mm", "bmm", "mv", "dot", "addmm", "baddbmm", "addmv", "addr", "addbmm", "addcmul", "linear"]
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if function.overloadpacket.__name__.rstrip("_") in self.PRODUCTS:
+            self.count += sum(part.numel() for part in args if isinstance(part, Tensor))
+        return function(*args, **(kwargs or {}))
+
+
+def work(candidate: Candidate, rng: Rng) -> None:
+    """Reads the past from the state: a late position costs no more than an early one."""
+    B, T, d, d_v = 1, 1024, 3, 2
+    with NumbersMultiplied() as multiplied:
+        call, _ = answer(candidate, inputs(rng, B, T, d, d_v))
+    most = 300 * B * T  # chunks of 64 positions need half of that; all earlier pairs again 3,500 · B · T
+    call.holds(multiplied.count <= most, expected=f"at most {most:,} numbers that go into products",
+               got=f"{multiplied.count:,}",
+               cause="all earlier pairs gone through again for each query: a cache, no state")  # fmt: skip
 
 
 def large_values(candidate: Candidate, rng: Rng) -> None:
@@ -321,6 +354,32 @@ def stacked(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return torch.stack(rows, dim=1)
 
 
+def read_again(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """A cache: no T × T scores at a time, but every earlier pair for each query."""
+    rows = [v[:, :0]]
+    for t in range(v.size(1)):
+        scores = q[:, t, None] @ k[:, : t + 1].mT  # (B, 1, t + 1)
+        rows.append(scores @ v[:, : t + 1])
+    return torch.cat(rows, dim=1)
+
+
+def read_again_by_sum(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    out = torch.zeros_like(v)
+    for t in range(v.size(1)):
+        scores = (q[:, t, None] * k[:, : t + 1]).sum(-1, keepdim=True)  # (B, t + 1, 1)
+        out[:, t] = (scores * v[:, : t + 1]).sum(1)
+    return out
+
+
+def state_and_growing_output(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """The output is joined at each step: slow to copy, and still one state."""
+    state, out = v.new_zeros(v.size(0), k.size(2), v.size(2)), v[:, :0]
+    for t in range(v.size(1)):
+        state = written(state, k[:, t], v[:, t])
+        out = torch.cat([out, read(state, q[:, t])[:, None]], dim=1)
+    return out
+
+
 def viewed(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     flat = (x.view(x.size(0) * x.size(1), x.size(2)) for x in (q, k, v))
     return linear_attention_causal(*(x.reshape(*v.shape[:2], x.size(1)) for x in flat))
@@ -339,6 +398,7 @@ TASK = Task(
         first_token,
         values,
         small_state,
+        work,
         large_values,
         dtypes,
         gradients,
@@ -358,6 +418,8 @@ TASK = Task(
         "one state for the whole batch": shared_state,
         "a window of the last 16 positions": window,
         "T × T scores": masked_product,
+        "all earlier pairs read again": read_again,
+        "all earlier pairs read again, without a matrix product": read_again_by_sum,
         "a state for each position": lambda q, k, v: (
             q[:, :, None] @ (k[..., None] * v[:, :, None]).cumsum(1)
         )[:, :, 0],
@@ -387,6 +449,7 @@ TASK = Task(
     also_right={
         "in chunks": in_chunks,
         "einsum, state turned": by_einsum,
+        "the output joined at each step": state_and_growing_output,
         "column by column": by_value_column,
         "the past, then the position itself": read_before_state_with_self,
         "sequence by sequence": sequence_by_sequence,
