@@ -25,7 +25,7 @@
 #
 # A context vector carries what was read into the next prediction. An embedding does not: it is the same in every context. RNNs and
 # linear attention keep a state of fixed size, softmax attention a cache that grows. Sum N outer products under random unit keys of width
-# d, and the expected squared error is N minus one over d times the values' mean square. Choosing among known values still works beyond d
+# d, and a read's expected squared error is N minus one over d times the values' mean square. Choosing among known values can work beyond d
 # pairs. A cache keeps every pair, and sharp softmax finds it.
 #
 # :::{dropdown} The two-minute answer
