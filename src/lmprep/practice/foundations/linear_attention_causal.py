@@ -15,10 +15,10 @@ STATEMENT = r"""
 Write `linear_attention_causal(q, k, v)`: attention without the softmax. Position $t$ returns $\sum_{s \le
 t} (q_t \cdot k_s)\, v_s$, itself included, neither scaled nor normalized. Keep what the past left in a
 state of $d \cdot d_v$ numbers for each sequence: no tensor may be much larger than the inputs, the output
-or that state, so neither $T \times T$ scores nor one state for each position. A late position may cost no
-more than an early one, so do not go through all earlier pairs again. Keys have width $d$ and values width
-$d_v$, which may differ. The output has the dtype of `q`, float64 to full precision, and gradients flow to
-`q`, `k` and `v`. Batch or sequence may be empty, and the inputs are left as they were.
+or that state, so neither $T \times T$ scores nor one state for each position; and no position may go
+through all earlier pairs again. Keys have width $d$ and values width $d_v$, which may differ. The output
+has the dtype of `q`, float64 to full precision, and gradients flow to `q`, `k` and `v`. Batch or sequence
+may be empty, and the inputs are left as they were.
 """
 
 STARTER = '''
