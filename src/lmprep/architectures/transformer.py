@@ -360,8 +360,8 @@ def flops_per_token(config: TransformerConfig, length: int) -> int:
     Raises:
         ValueError: length is not from 1 to the context's length.
 
-    Source: Chowdhery et al. (2022), PaLM, appendix B, whose 6N + 12·L·H·Q·T for training this is, N being the
-    parameters in matrix products and H·Q the width D.
+    Source: Chowdhery et al. (2022), PaLM, appendix B. Their 6N + 12·L·H·Q·T for training is three times this,
+    with N the parameters in matrix products and H·Q the width D.
     """
     if not 1 <= length <= config.context_length:
         raise ValueError(f"length must be from 1 to {config.context_length}, got {length}")

@@ -4,6 +4,8 @@ import math
 from typing import Any
 
 import numpy as np
+import torch
+from torch import nn
 
 from lmprep.practice.checks import Call, Rng, raises
 from lmprep.practice.task import Candidate, Task
@@ -15,8 +17,8 @@ blocks of $H$ heads, and $d_\text{ff}$ hidden units in each MLP. A block holds t
 projections to queries, keys and values, the output projection, and an MLP of two linear layers; one more
 layer norm follows the last block. `bias` switches the biases of the blocks' linear layers; a layer norm
 always has a weight and a bias, the head never has a bias. With `tied` the head is the token embeddings'
-matrix, which counts once. Return a Python `int`, exact at any size, and raise a `ValueError` where $H$ does
-not divide $d$.
+matrix, which counts once. Return a Python `int`, exact beyond $2^{53}$ too, without allocating the weights
+(torch's meta device does not), and raise a `ValueError` where $H$ does not divide $d$.
 """
 
 STARTER = '''
@@ -160,14 +162,14 @@ def released(candidate: Candidate, rng: Rng) -> None:
 
 
 def huge(candidate: Candidate, rng: Rng) -> None:
-    """Stays exact for sizes beyond float64 and int64."""
-    d = 2**33 + int(rng.integers(1000)) * 2
-    sizes = dict(zip(NAMES, (2**40 + 1, 2**35 + 1, d, 101, 2, 3 * d + 1, False, True), strict=True))
+    """Stays exact beyond 2⁵³, where floats have gaps."""
+    d = 2**27 + int(rng.integers(1000)) * 4 + 2
+    sizes = dict(zip(NAMES, (2**30 + 1, 2**25 + 1, d, 3, 2, 3 * d + 1, False, True), strict=True))
     V, T, L, d_ff = (sizes[name] for name in ("V", "T", "L", "d_ff"))
     call = Call(candidate, **sizes)
     layers = [(3 * d, d), (d, d), (d_ff, d), (d, d_ff)]
     block = sum(rows * columns + rows for rows, columns in layers) + 4 * d
-    call.equals("parameters", whole(call), (2 * V + T + 2) * d + L * block, cause="floats, or NumPy's int64")
+    call.equals("parameters", whole(call), (2 * V + T + 2) * d + L * block, cause="a sum in floats")
 
 
 def heads_that_do_not_divide(candidate: Candidate, rng: Rng) -> None:
@@ -189,6 +191,21 @@ def from_shapes(V: int, T: int, d: int, L: int, H: int, d_ff: int, tied: bool, b
     if bias:
         total += L * sum(columns for _, columns in linear)
     return total if tied else total + V * d
+
+
+def from_modules(V: int, T: int, d: int, L: int, H: int, d_ff: int, tied: bool, bias: bool = True) -> int:
+    if d % H != 0:
+        raise ValueError(f"{d} dimensions cannot be cut into {H} heads")
+    with torch.device("meta"):
+        outside = nn.ModuleList([nn.Embedding(V, d), nn.Embedding(T, d), nn.LayerNorm(d)])
+        if not tied:
+            outside.append(nn.Linear(d, V, bias=False))
+        blocks = nn.ModuleList()
+        for _ in range(L):
+            attention = [nn.LayerNorm(d), nn.Linear(d, 3 * d, bias=bias), nn.Linear(d, d, bias=bias)]
+            mlp = [nn.LayerNorm(d), nn.Linear(d, d_ff, bias=bias), nn.Linear(d_ff, d, bias=bias)]
+            blocks.append(nn.ModuleList(attention + mlp))
+    return sum(weight.numel() for part in (outside, blocks) for weight in part.parameters())
 
 
 def collected(V: int, T: int, d: int, L: int, H: int, d_ff: int, tied: bool, bias: bool = True) -> int:
@@ -289,6 +306,10 @@ TASK = Task(
         "computed in floats": in_floats,
         "a float": a_float,
     },
-    also_right={"from a list of shapes": from_shapes, "terms collected": collected},
+    also_right={
+        "from a list of shapes": from_shapes,
+        "terms collected": collected,
+        "from modules on the meta device": from_modules,
+    },
     asked=2,
 )
