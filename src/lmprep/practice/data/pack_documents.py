@@ -188,7 +188,7 @@ def inputs_kept(candidate: Candidate, rng: Rng) -> None:
 # Right answers of other style, and wrong ones.
 
 
-def by_unfold(docs: list[list[int]], T: int, end: int) -> tuple[Tensor, Tensor, Tensor]:
+def by_unfold(docs: list[list[int]], T: int, end: int) -> tuple[Tensor, ...]:
     ids = torch.tensor([i for doc in docs for i in [*doc, end]], dtype=torch.long)
     owner = torch.repeat_interleave(
         torch.arange(len(docs)), torch.tensor([len(doc) + 1 for doc in docs], dtype=torch.long)
@@ -211,13 +211,13 @@ def row_by_row(docs: list[list[int]], T: int, end: int) -> list[Tensor]:
     return [torch.tensor(part, dtype=torch.long).reshape(-1, T) for part in rows]
 
 
-def by_tensors(docs: list[list[int]], T: int, end: int) -> tuple[Tensor, Tensor, Tensor]:
+def by_tensors(docs: list[list[int]], T: int, end: int) -> tuple[Tensor, ...]:
     parts = [torch.tensor([*doc, end]) for doc in docs]
     empty = torch.zeros(0, dtype=torch.long)
     ids = torch.cat([empty, *parts])
     owner = torch.cat([empty, *(torch.full_like(part, k) for k, part in enumerate(parts))])
     used = (max(len(ids), 1) - 1) // T * T
-    return tuple(part[:used].reshape(-1, T) for part in (ids, ids[1:], owner))  # type: ignore[return-value]
+    return tuple(part[:used].reshape(-1, T) for part in (ids, ids[1:], owner))
 
 
 Stream = Callable[[list[list[int]], int], tuple[list[int], list[int]]]
@@ -226,7 +226,7 @@ Stream = Callable[[list[list[int]], int], tuple[list[int], list[int]]]
 def packed(stream: Stream) -> Candidate:
     """An answer right in everything but the stream and whose its tokens are."""
 
-    def answer(docs: list[list[int]], T: int, end: int) -> tuple[Tensor, Tensor, Tensor]:
+    def answer(docs: list[list[int]], T: int, end: int) -> tuple[Tensor, ...]:
         tokens, numbers = stream(docs, end)
         N = max(0, len(tokens) - 1) // T
         ids, owner = (torch.tensor(part, dtype=torch.long) for part in (tokens, numbers))
@@ -274,7 +274,7 @@ def from_one(docs: list[list[int]], end: int) -> tuple[list[int], list[int]]:
     return from_parts([(k + 1, [*doc, end]) for k, doc in labeled(docs)])
 
 
-Parts = tuple[Tensor, Tensor, Tensor]
+Parts = tuple[Tensor, ...]
 
 
 def then(change: Callable[[Tensor, Tensor, Tensor], Parts]) -> Candidate:
@@ -396,9 +396,7 @@ TASK = Task(
         "int32 inside": int32_inside,
         "int32": then(lambda x, y, d: (x.int(), y.int(), d.int())),
         "rows and columns swapped": then(lambda x, y, d: (x.T, y.T, d.T)),
-        "filled column by column": then(
-            lambda x, y, d: tuple(p.reshape(p.shape[::-1]).T for p in (x, y, d))  # type: ignore[arg-type,return-value]
-        ),
+        "filled column by column": then(lambda x, y, d: tuple(p.reshape(p.shape[::-1]).T for p in (x, y, d))),
         "last row dropped": then(lambda x, y, d: (x[:-1], y[:-1], d[:-1])),
     },
     also_right={
