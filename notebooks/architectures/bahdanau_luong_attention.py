@@ -146,15 +146,15 @@ claim("nothing_learned", "softmax over an axis of size 1: largest gradient at th
 #
 # ## The path helps, the choice helps again
 #
-# The task, sizes and data are those of the page before: numbers of one to six digits, some followed by pauses, GRUs of width 64, and a vector of four numbers from encoder to decoder. Three
+# The task, the sizes and the kind of data are those of the page before, with fewer updates: numbers of one to six digits, some followed by pauses, GRUs of width 64, and a vector of four numbers from encoder to decoder. Three
 # models: without attention; with *uniform* weights, so that the context is the plain mean of the states; with Luong's dot product. The last two have exactly the same parameters, first
 # weights, batches and updates, and differ only in whether the weights depend on the scores.
 
 # %%
-# Try: narrow = 64. The models without attention and with it come closer, yet choosing still
-# beats the mean, and the thesis holds. Or updates = 30: none has learned much, and it breaks.
-narrow, width, updates = 4, 64, 150  # C, H
-batch_size, learning_rate = 64, 0.01  # as on the page before
+# Try: narrow = 64, a wide vector. The path to the states is then worth little, path_helps
+# breaks, and the thesis holds: the choice is still worth as much.
+narrow, width, updates = 4, 64, 90  # C, H
+batch_size, learning_rate = 64, 0.01  # as on the page before; here it falls to 0
 longest, BOS, EOS, PAUSE = 6, 10, 11, 12
 
 
@@ -186,8 +186,9 @@ def train(attend: nn.Module | None) -> Seq2Seq:
         return dictate(batch_size, digits, pauses, g)
 
     optimizer = torch.optim.Adam(model.parameters(), learning_rate, fused=True)
-    fit(model, batch, forced_loss, optimizer=optimizer, num_steps=updates, max_norm=1.0)
-    return model.double().requires_grad_(False)  # no two choices closer than rounding
+    fit(model, batch, forced_loss, optimizer=optimizer, num_steps=updates,
+        schedule=lambda step: 1 - step / updates, max_norm=1.0)  # fmt: skip
+    return model.requires_grad_(False)
 
 
 def accuracy(model: Seq2Seq, digits: int) -> Tensor:
@@ -217,17 +218,17 @@ plt.show()
 without, mean, chosen = curves.values()
 claim("choosing_helps", "copying six digits: accuracy with dot-product weights minus with "
       "uniform weights, same parameters and updates",
-      chosen[5] - mean[5], at_least=0.14, thesis=True)  # fmt: skip
+      chosen[5] - mean[5], at_least=0.22, thesis=True)  # fmt: skip
 claim("path_helps", "copying six digits: accuracy with uniform weights minus without "
       "attention", mean[5] - without[5], at_least=0.17)  # fmt: skip
 claim("fall_is_small", "dot-product weights: accuracy on one digit minus on six",
-      chosen[0] - chosen[5], at_most=0.2)  # fmt: skip
+      chosen[0] - chosen[5], at_most=0.25)  # fmt: skip
 claim("falls_beyond", "dot-product weights, trained on up to six digits: accuracy on six "
-      "digits minus on ten", chosen[5] - chosen[7], at_least=0.1)  # fmt: skip
+      "digits minus on ten", chosen[5] - chosen[7], at_least=0.05)  # fmt: skip
 
 # %% [markdown]
-# The mean of the states is one vector again, but 64 numbers wide instead of four, and close to every step: it brings about half of the gain. The other half is the choice. It does not come from
-# more parameters, because both models have the same ones. With more updates the mean may catch up somewhat; this page shows equal budgets.
+# The mean of the states is one vector again, but 64 numbers wide instead of four, and close to every step: it brings a large part of the gain. The choice brings the larger part, and not by
+# more parameters, because both models have the same ones. All three had few updates; what they would reach with many, this page does not show.
 #
 # Beyond six digits accuracy falls again: the model was never shown a seventh place. Removing the bottleneck is not the same as generalizing to longer
 # inputs. Also, the places here are the same in source and target, which is easier than translation, where the words decide.
@@ -238,7 +239,8 @@ claim("falls_beyond", "dot-product weights, trained on up to six digits: accurac
 # first, at place $j$, and decode, with the true digits of the first as prefix. Which outputs change? For the effect at place $j$ the two numbers differ in digit $j$ alone, so up to there the encoder read the same.
 
 # %%
-model, place = models["chosen"], torch.arange(longest)
+model = models["chosen"].double()  # no two choices closer than rounding
+place = torch.arange(longest)
 source, target = dictate(500, longest, 0, generator(30))
 prefix, stranger = shift_right(target, BOS), source.roll(1, dims=0)
 change = torch.randint(1, 10, (500, longest, 1), generator=generator(31))
@@ -277,7 +279,7 @@ plt.show()
 
 # %%
 claim("diagonal", "share of steps whose largest weight lies on the digit to be written",
-      (weights.argmax(dim=-1) == place).double().mean(), at_least=0.88)  # fmt: skip
+      (weights.argmax(dim=-1) == place).double().mean(), at_least=0.6)  # fmt: skip
 claim("changes_there", "state exchanged at the step's own place: share of outputs that "
       "change, minus the share when it is exchanged elsewhere",
       effect[on].mean() - effect[~on].mean(), at_least=0.6)  # fmt: skip
