@@ -201,8 +201,7 @@ show(Chain.unary, fit_hmm, fit_crf)
 # %%
 # Try: columns = 1. The window is then the character alone: nothing is counted twice, and the
 # thesis fails. With columns = 3 the pairs are left out; the penalty for windows must then be 3.0,
-# or the CRF overfits. With drawn, size = 15000, 8000 (it takes minutes) the CRF gains a little on
-# single characters, too, and with windows it gets ahead of the exponent.
+# or the CRF overfits.
 columns, longest = 5, 24  # features of a window; the most characters of a string
 drawn, size = 3300, 1200  # strings drawn, and short ones to train on
 alphas = (0.3, 1.0, 3.0, 10.0)  # tried on held-out strings, as are the exponents
@@ -320,7 +319,7 @@ claim("exponent_idle", "single characters: change of an HMM's loss for each char
 # If counting too often is the fault, all emissions to one power below 1 should help. With windows it does: with the exponent tuned on
 # held-out strings, the HMM has most of the CRF's gain in loss or all of it (the CRF stops after 25 steps; a longer fit may gain a little more). On single characters, where nothing is counted twice, the tuned exponent gains
 # next to nothing. So double counting explains most of the loss that the training saved, but not all that a CRF can do. The CRF
-# keeps a lead in tags, because it can weight every feature for itself, and with more strings this shows in the loss, too. The exponent
+# can weight every feature for itself, and 1,200 strings are few for so many weights. The exponent
 # is itself chosen by $p(y \mid x)$: one number trained as a CRF's.
 
 # %% [markdown] tags=["errors"]
