@@ -298,7 +298,7 @@ claim("order_is_content", "states shuffled over the source: largest change of a 
       change.abs().max(), at_most=1e-9)  # fmt: skip
 
 # %% [markdown]
-# The two maps agree: an output depends on the state that it attends to. And the narrow vector, which was all the decoder had, is hardly used any more: another number's does no harm to speak of.
+# In both maps white is 0 and the darkest blue 1. They agree: an output depends on the state that it attends to. And the narrow vector, which was all the decoder had, is hardly used any more: another number's does no harm to speak of.
 #
 # Two results are less expected. Shuffling the states over the source changes nothing, because attention is a sum over a set; the place is written *in* the states, by the GRU. And a state is not a copy of its digit. Taken from a number
 # with the same digits before, it makes the decoder write the donor's digit. From a random number it mostly does not: the GRU has mixed
