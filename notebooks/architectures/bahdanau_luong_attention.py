@@ -79,7 +79,7 @@ _ = setup()  # the page stays on the CPU: its models are tiny
 # %% [markdown]
 # ## The slip of paper stays on the table
 #
-# [On the page before](seq2seq_bottleneck.ipynb) a number was dictated, and the listener had to say it back from one vector. Now there are notes: the
+# [On the page before](seq2seq_bottleneck) a number was dictated, and the listener had to say it back from one vector. Now there are notes: the
 # encoder's states $h_1 \dots h_S$, one per digit, stay on the table. Before each digit that she says, she looks at them and decides where to read. Let $s_t$ be the
 # decoder's state at step $t$. Then
 #
@@ -327,7 +327,7 @@ claim("additive_stays", "additive score: nats below uniform at width 512",
 
 # %% [markdown]
 # At width 64 the unscaled dot product starts nearly uniform, so our model did without a scale: entries of GRU states lie between −1 and 1, and here well inside. The wider the states, the sharper it is before
-# it has learned anything. The additive score is flat at every width, and so is the scaled dot product. [Self-attention](self_attention_math.ipynb) derives the √d.
+# it has learned anything. The additive score is flat at every width, and so is the scaled dot product. [Self-attention](self_attention_math) derives the √d.
 #
 # Trained models agree with that at one width. In {cite:t}`britz2017massive`, BLEU with multiplicative attention of dimension 128, 256, 512, 1024 is 22.03, 22.33, 21.78, 18.22; with additive attention 22.23, 22.33,
 # 22.47, 22.10. {cite:t}`vaswani2017attention` cite this study, suspect saturated softmaxes, and scale. An additive score needs $A$ hidden units for each of the $T \cdot S$ pairs, the dot product one matrix product.
