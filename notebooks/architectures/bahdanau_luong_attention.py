@@ -73,6 +73,7 @@ from lmprep.plotting import heatmap, label_lines
 from lmprep.practice import check
 from lmprep.training.loop import fit
 from lmprep.training.losses import cross_entropy
+from lmprep.training.optim import Adam
 
 _ = setup()  # the page stays on the CPU: its models are tiny
 
@@ -185,7 +186,7 @@ def train(attend: nn.Module | None) -> Seq2Seq:
         pauses = int(torch.randint(longest - digits + 1, (), generator=g))
         return dictate(batch_size, digits, pauses, g)
 
-    optimizer = torch.optim.Adam(model.parameters(), learning_rate, fused=True)
+    optimizer = Adam(model.parameters(), learning_rate)
     fit(model, batch, forced_loss, optimizer=optimizer, num_steps=updates,
         schedule=lambda step: 1 - step / updates, max_norm=1.0)  # fmt: skip
     return model.requires_grad_(False)

@@ -78,6 +78,7 @@ from lmprep.notebook import generator, seed, setup, show
 from lmprep.plotting import heatmap
 from lmprep.practice import check
 from lmprep.training.loop import fit
+from lmprep.training.optim import Adam
 
 device = setup()
 
@@ -156,7 +157,7 @@ def senses(n: int, g: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
 
 def train(model: nn.Module, batch, loss, num_steps: int) -> float:
     """On batches batch(g). Returns the mean of the last ten losses."""
-    g, adam = generator(11), torch.optim.Adam(model.parameters(), 1e-2, fused=True)
+    g, adam = generator(11), Adam(model.parameters(), 1e-2)
     run = fit(model, lambda step: batch(g), lambda model, b: loss(model, *b),
               optimizer=adam, num_steps=num_steps, max_norm=1.0)  # fmt: skip
     return sum(record.train_loss for record in run.records[-10:]) / 10

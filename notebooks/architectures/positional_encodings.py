@@ -64,6 +64,7 @@ from lmprep.notebook import generator, setup, show
 from lmprep.plotting import label_lines
 from lmprep.practice import check
 from lmprep.training.loop import fit
+from lmprep.training.optim import Adam
 
 _ = setup()  # the page stays on the CPU
 
@@ -194,7 +195,7 @@ def loss(model: Layer, ids: Tensor) -> Tensor:
 
 def trained(scheme: str) -> Layer:
     model, g = Layer(scheme), generator(2)
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    optimizer = Adam(model.parameters(), lr=0.02)
     fit(model, lambda step: torch.randint(V, (R, 8, T), generator=g), loss,
         optimizer=optimizer, num_steps=80)  # fmt: skip
     return model

@@ -69,6 +69,7 @@ from lmprep.plotting import label_lines
 from lmprep.practice import check
 from lmprep.training.loop import fit
 from lmprep.training.losses import cross_entropy
+from lmprep.training.optim import Adam
 
 _ = setup()  # the page stays on the CPU: its models are tiny
 
@@ -157,7 +158,7 @@ def train(
     model, g = Seq2Seq(config, generator(10)), generator(11)  # the same for every C
     for layer in (model.squeeze, model.unfold):
         layer.requires_grad_(not frozen)
-    optimizer = torch.optim.Adam(model.parameters(), learning_rate, fused=True)
+    optimizer = Adam(model.parameters(), learning_rate)
 
     def batch(step: int) -> tuple[Tensor, Tensor]:
         digits = int(torch.randint(1, longest + 1, (), generator=g))

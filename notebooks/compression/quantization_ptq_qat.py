@@ -65,11 +65,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lmprep.compression import quantize as quant
-from lmprep.data.corpora import digits, english_text, sentence_encoder
+from lmprep.data.corpora import digits, english_text
 from lmprep.evidence import agrees, claim
 from lmprep.notebook import generator, setup, show
 from lmprep.practice import check
+from lmprep.pretraining.minilm import minilm
 from lmprep.training.loop import fit
+from lmprep.training.optim import Adam
 
 _ = setup()  # the page stays on the CPU, where torch multiplies integers
 
@@ -159,7 +161,7 @@ class Classifier(nn.ModuleList):
 def train(model: Classifier, draw: int, rate: float, bits: int | None = None) -> Classifier:
     rows = torch.randint(len(images), (steps, 64), generator=generator(draw))
     fit(model, lambda step: rows[step], lambda m, i: F.cross_entropy(m(images[i], bits), labels[i]),
-        optimizer=torch.optim.Adam(model.parameters(), lr=rate), num_steps=steps)  # fmt: skip
+        optimizer=Adam(model.parameters(), lr=rate), num_steps=steps)  # fmt: skip
     return model
 
 
@@ -221,12 +223,12 @@ claim("six_decibels", "evenly spread values: SQNR gained a bit, from 6 to 8 bits
 #
 # ## MiniLM in four bits: a few wide weights set everyone's step
 #
-# Nothing is constructed here: round the 36 matrices in the layers of a sentence encoder to 4 bits, and compare the vectors of some sentences with the original ones. The step can shrink in two ways: fewer weights share it, or the widest are cut
+# Nothing is constructed here: round the 24 matrices in the layers of a sentence encoder to 4 bits (a layer's queries, keys and values come from one), and compare the vectors of some sentences with the original ones. The step can shrink in two ways: fewer weights share it, or the widest are cut
 # off, at the end that leaves the least squared error.
 
 # %%
-encoder = sentence_encoder()
-stack = encoder.model.encoder
+encoder = minilm()
+stack = encoder.model.blocks
 linears = {name: m for name, m in stack.named_modules() if isinstance(m, nn.Linear)}
 weights = {name: module.weight.detach() for name, module in linears.items()}  # (O, I) each
 text = " ".join(" ".join(english_text()["test"]["text"]).split())
@@ -299,7 +301,7 @@ claim("int8_is_enough", "digits: accuracy lost with weights and activations in i
 
 # %%
 decibels = torch.zeros(2, 2)  # one grid, or one a token; each as it is, and with columns moved
-for name in (f"layer.{k}.intermediate.dense" for k in range(6)):
+for name in (f"{k}.mlp.input" for k in range(6)):
     x, weight = reads[name], weights[name]  # (T, I), (O, I)
     token, column = divmod(x.abs().argmax().item(), x.size(1))
     loudest, second = x[:, column].abs().topk(2).values

@@ -71,6 +71,7 @@ from lmprep.notebook import generator, seed, setup, show
 from lmprep.plotting import label_lines
 from lmprep.practice import check
 from lmprep.training.loop import fit
+from lmprep.training.optim import Adam, AdamW
 
 _ = setup()  # the page stays on the CPU: its matrices are small
 
@@ -201,7 +202,7 @@ plt.show()
 def trained_to_choose(k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     """What a matrix of the state's size reads, if fitted to choose key by key; (N, d_v)."""
     state = torch.zeros(v.size(1), k.size(1), requires_grad=True)  # (d_v, d)
-    adam = torch.optim.Adam([state], lr=0.2)
+    adam = Adam([state], lr=0.2)
     for _ in range(30):  # passes over all pairs
         loss = F.cross_entropy(8 * k @ state.mT @ v.mT, torch.arange(len(k)))
         adam.zero_grad()
@@ -294,7 +295,7 @@ def next_byte_bits(model: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
 
 
 lstm = LSTMLanguageModel(LSTMConfig(vocab_size=len(used), width=64), generator(6))
-adam = torch.optim.AdamW(lstm.parameters(), lr=8e-2)  # of three, on validation text
+adam = AdamW(lstm.parameters(), lr=8e-2)  # of three, on validation text
 fit(lstm, lambda step: train[starts[step] + torch.arange(T + 1)],
     lambda model, x: next_byte_bits(model, x).mean(), optimizer=adam, num_steps=steps,
     schedule=lambda step: min(1, (step + 1) / 20) * (1 - 0.9 * step / steps),

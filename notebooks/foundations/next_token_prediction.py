@@ -78,6 +78,7 @@ from lmprep.notebook import generator, rng, setup, show
 from lmprep.plotting import label_lines
 from lmprep.practice import check
 from lmprep.training.loop import fit
+from lmprep.training.optim import Adam
 
 _ = setup()  # the page stays on the CPU: the coder reads one token at a time
 
@@ -170,7 +171,7 @@ def held_out_bits(text: bytes) -> torch.Tensor:
 
 sample = test[:1000]
 untrained = held_out_bits(sample).mean()
-adam = torch.optim.Adam(network.parameters(), lr=0.03)
+adam = Adam(network.parameters(), lr=0.03)
 fit(network, lambda step: ids[starts[step][:, None] + torch.arange(T + 1)], next_token_loss,
     optimizer=adam, num_steps=steps, schedule=lambda step: 1 - step / steps, max_norm=1.0)  # fmt: skip
 print(f"bits per unseen byte: {untrained:.2f}, trained {held_out_bits(sample).mean():.2f}")

@@ -64,6 +64,7 @@ from lmprep.notebook import generator, setup, show
 from lmprep.plotting import COLORS, label_lines
 from lmprep.practice import check
 from lmprep.training.loop import fit
+from lmprep.training.optim import Adam
 
 device = setup()
 
@@ -171,7 +172,7 @@ def loss(model: Reader, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
 
 def train(model: Reader, batch, k: int) -> list[float]:
     """Each update's loss: num_steps of them, on batches batch(g) drawn with the k-th generator."""
-    optimizer, g = torch.optim.Adam(model.parameters(), learning_rate), generator(k)
+    optimizer, g = Adam(model.parameters(), learning_rate), generator(k)
     history = fit(model, lambda step: batch(g), loss,
                   optimizer=optimizer, num_steps=num_steps, max_norm=1.0)  # fmt: skip
     return [record.train_loss for record in history.records]

@@ -75,6 +75,7 @@ from lmprep.notebook import generator, rng, setup, show
 from lmprep.plotting import label_lines
 from lmprep.practice import check
 from lmprep.training.loop import fit
+from lmprep.training.optim import Adam, AdamW
 
 _ = setup()  # the page stays on the CPU
 
@@ -228,7 +229,7 @@ for name, (head_std, logits, targets) in trials.items():
     model = gpt(large, head_std)
     moves = bool((logits(model, other) - logits(model, x8))[:, :-1].any())
     shifted = targets[:, :-1].equal(x8[:, 1:])
-    adam = torch.optim.Adam(model.parameters(), lr=0.01, fused=True)
+    adam = Adam(model.parameters(), lr=0.01)
     log = fit(model, [(x8, targets)], lambda m, b, f=logits: loss(f(m, b[0]), b[1]),
               optimizer=adam, num_steps=25).records  # fmt: skip
     first, last = log[0].train_loss, log[-1].train_loss
@@ -275,7 +276,7 @@ def ngram_nats(V: int, text: str) -> float:
 # The cost in nats of the unseen text, after training.
 def train_gpt(V: int, x: torch.Tensor, y: torch.Tensor) -> float:
     model, rows = gpt(V), torch.randint(len(x), (steps, batch_size), generator=generator(7))
-    adamw = torch.optim.AdamW(model.parameters(), rate, betas=(0.9, 0.95), fused=True)
+    adamw = AdamW(model.parameters(), rate, betas=(0.9, 0.95))
     log = fit(model, lambda step: (x[rows[step]], y[rows[step]]), num_steps=steps,
               loss=lambda m, b: loss(m(b[0]), b[1]), optimizer=adamw, max_norm=1.0,
               schedule=lambda step: min((step + 1) / 20, 1 - step / steps)).records  # fmt: skip

@@ -70,6 +70,7 @@ from lmprep.notebook import generator, setup, show
 from lmprep.plotting import label_lines
 from lmprep.practice import check
 from lmprep.training.loop import fit
+from lmprep.training.optim import Adam
 
 _ = setup()  # the page stays on the CPU: its tables are small
 
@@ -204,7 +205,7 @@ seen = (counts / counts.sum()).float()  # (V, V)
 noise = seen.sum(dim=0) ** power / (seen.sum(dim=0) ** power).sum()
 fit(model, lambda step: seen,
     lambda m, joint: emb.sgns_expected_loss(m[0].weight, m[1].weight, joint, 5, noise),
-    optimizer=torch.optim.Adam(model.parameters(), lr=0.03), num_steps=100)  # fmt: skip
+    optimizer=Adam(model.parameters(), lr=0.03), num_steps=100)  # fmt: skip
 
 anew = shuffle_between_texts(tokens, generator(6)).split([len(ids) for ids in sentences])
 tables = {

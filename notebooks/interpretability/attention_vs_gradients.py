@@ -63,7 +63,6 @@ from captum.attr import IntegratedGradients
 from torch import Tensor
 
 from lmprep.architectures.transformer import EncoderConfig
-from lmprep.data.corpora import sentence_encoder
 from lmprep.evidence import agrees, claim
 from lmprep.explorer import attention_explorer
 from lmprep.interpretability import gradients
@@ -72,7 +71,9 @@ from lmprep.interpretability.rollout import attention_rollout
 from lmprep.notebook import generator, setup, show
 from lmprep.plotting import heatmap
 from lmprep.practice import check
+from lmprep.pretraining.minilm import minilm
 from lmprep.training.loop import fit
+from lmprep.training.optim import Adam
 
 device = setup()
 
@@ -107,7 +108,7 @@ def case_files(n: int, g: torch.Generator) -> list[Tensor]:
 
 def train(penalty: float, mixing: bool = True) -> PooledClassifier:
     judge = PooledClassifier(config, 3, generator(1), mixing=mixing, head_std=spread).to(device)
-    adam = torch.optim.Adam(judge.parameters(), lr=learning_rate, fused=True)
+    adam = Adam(judge.parameters(), lr=learning_rate)
     g = generator(2)
 
     def loss(judge: PooledClassifier, batch: list[Tensor]) -> Tensor:
@@ -289,34 +290,42 @@ claim("weights_matter", "integrated gradients, judge's weights shuffled: decidin
 # Attention and rollout do not see values. If a token has weight $w$ and a zero value vector, taking it out of the weighted sum
 # changes nothing; masking it *before* the softmax makes the others grow by $1/(1 - w)$. Real models come close to that.
 #
-# Take a BERT-type encoder. `outputs[0]` would be its last hidden state, $(1, T, 384)$; the maps, $(1, 12, T, T)$
-# for each of 6 layers, come with `output_attentions=True` from the eager implementation (the fused one has none to return). Let
+# Take a BERT-type encoder, with maps $(1, 12, T, T)$ for each of its 6 layers. (In `transformers` they come with
+# `output_attentions=True` from the eager implementation; the fused one has none to return.) Let
 # $f$ be the cosine similarity of two sentences. For each token of the first: replace it by [MASK], empty its
 # values in all layers, or cut all edges to it before the softmax.
 
 # %%
-real = sentence_encoder(attention_maps=True)
-model = real.model.requires_grad_(False).to(device)
-batch = real.tokenizer("The bank by the river was flooded.", return_tensors="pt").to(device)
-tokens = real.tokenizer.convert_ids_to_tokens(batch.input_ids[0])
-embed, target = model.embeddings.word_embeddings, real.encode(["Water covered the shore."])
+real = minilm()
+model, target = real.model.requires_grad_(False), real.encode(["Water covered the shore."])
+sentence = real.tokenizer.encode("The bank by the river was flooded.")
+tokens, ids = sentence.tokens, torch.tensor([sentence.ids])  # (1, T)
+words, mask_id = model.tokens.weight, real.tokenizer.token_to_id("[MASK]")
 
 
 def similarity(x: Tensor, readable: Tensor | None = None) -> Tensor:
-    output = model(inputs_embeds=x, attention_mask=readable)
-    return F.cosine_similarity(output.last_hidden_state.mean(1), target)
+    """x (B, T, D) in place of the tokens' vectors; readable (B, T): what may be attended to."""
+    hook = model.tokens.register_forward_hook(lambda *_: x)
+    hidden = model(ids.expand(len(x), -1), readable)
+    hook.remove()
+    return F.cosine_similarity(hidden.mean(1), target)
 
 
-maps = torch.stack(model(**batch, output_attentions=True).attentions)[:, 0]  # (L, H, T, T)
-received, x = maps.mean((0, 1, 2)), embed(batch.input_ids)  # (T,), (1, T, D)
-mask, one = embed.weight[real.tokenizer.mask_token_id], torch.eye(len(tokens), device=device)
-saliency = gradients.integrated_gradients(similarity, x, mask, 8).sum(-1)[0]
+maps, x = model(ids, return_weights=True)[1][:, 0], words[ids]  # (L, H, T, T), (1, T, D)
+received = maps.mean((0, 1, 2))  # (T,)
+one = torch.eye(len(tokens), dtype=torch.bool)
+saliency = gradients.integrated_gradients(similarity, x, words[mask_id], 8).sum(-1)[0]
 copies = x.expand(len(tokens), -1, -1)  # text i loses token i, in three ways
-replaced = similarity(x) - similarity(copies.lerp(mask, one[..., None]))
-cut = similarity(x) - similarity(copies, 1 - one)
-values = [layer.attention.self.value for layer in model.encoder.layer]
-keep = (1 - one)[..., None]  # (T, T, 1)
-hooks = [v.register_forward_hook(lambda _layer, _input, out: out * keep) for v in values]
+replaced = similarity(x) - similarity(copies.where(~one[..., None], words[mask_id]))
+cut = similarity(x) - similarity(copies, ~one)
+
+
+def empty_values(_layer: torch.nn.Module, _input: tuple, qkv: Tensor) -> Tensor:
+    q, k, v = qkv.chunk(3, dim=-1)  # (T, T, D) each
+    return torch.cat([q, k, v.masked_fill(one[..., None], 0)], dim=-1)
+
+
+hooks = [block.attention.qkv.register_forward_hook(empty_values) for block in model.blocks]
 with_one_empty = similarity(copies)
 for hook in hooks:
     hook.remove()

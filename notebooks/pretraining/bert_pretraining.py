@@ -76,6 +76,7 @@ from lmprep.practice import check
 from lmprep.pretraining.masking import IGNORED, MaskedLM, mlm_mask, nsp_pairs
 from lmprep.training.loop import fit
 from lmprep.training.losses import cross_entropy
+from lmprep.training.optim import Adam
 
 device = setup()
 from transformers import DataCollatorForLanguageModeling, PreTrainedTokenizerFast
@@ -153,7 +154,7 @@ def bert(V: int, token_std: float = 0.02) -> MaskedLM:
 
 def train(model: MaskedLM, batch, loss, num_steps: int, rate: float) -> float:
     """The rate climbs for at most 20 steps and falls to zero. Returns the last ten losses' mean."""
-    adam = torch.optim.Adam(model.parameters(), lr=rate, fused=True)
+    adam = Adam(model.parameters(), lr=rate)
     run = fit(model, batch, loss, optimizer=adam, num_steps=num_steps,
               schedule=lambda step: min((step + 1) / 20, 1 - step / num_steps))  # fmt: skip
     return sum(record.train_loss for record in run.records[-10:]) / 10

@@ -76,6 +76,7 @@ from lmprep.plotting import label_lines
 from lmprep.practice import check
 from lmprep.training.loop import fit
 from lmprep.training.losses import ChunkedLoss, chunked_cross_entropy, cross_entropy, logsumexp
+from lmprep.training.optim import Adam
 
 device = setup()
 
@@ -136,7 +137,7 @@ def train(loss, text: Tensor) -> tuple[list[Tensor], list[float]]:
         tables.append(model.weight.detach().clone())
         return text[draws[step]]
 
-    adam = torch.optim.Adam(model.parameters(), lr=learning_rate)
+    adam = Adam(model.parameters(), lr=learning_rate)
     run = fit(model, batch, lambda m, x: loss(m(x[:, :-1]), x), optimizer=adam, num_steps=steps)
     return [*tables, model.weight.detach()], [record.train_loss for record in run.records]
 

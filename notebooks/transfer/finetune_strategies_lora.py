@@ -61,14 +61,14 @@ from statistics import mean
 
 import matplotlib.pyplot as plt
 import torch
-from peft import LoraConfig, get_peft_model
+import torch.nn.functional as F
 from torch import nn
 
-from lmprep.data.corpora import sentence_encoder
 from lmprep.evidence import agrees, claim
 from lmprep.notebook import generator, setup, show
 from lmprep.practice import check
 from lmprep.pretraining.lora import LoRALinear, add_lora, remove_lora
+from lmprep.pretraining.minilm import minilm
 from lmprep.training.losses import cross_entropy
 from lmprep.transfer import strategies
 from lmprep.transfer.strategies import LABELS, UPDATES, count_trainable, fine_tune, messages
@@ -116,19 +116,21 @@ for row in (map(str.upper, LABELS), *(UPDATES[subject] for subject in draws[0]))
 show(LoRALinear.forward, LoRALinear.merge, LoRALinear.unmerge)
 
 # %%
-config = LoraConfig(r=3, lora_alpha=5, target_modules=["0"], init_lora_weights=False)
-theirs = get_peft_model(nn.Sequential(nn.Linear(12, 7)).double(), config)  # its B is random
-layer = theirs.base_model.model[0]
-ours = LoRALinear(copy.deepcopy(layer.base_layer), rank=3, alpha=5.0)
-ours.A, ours.B = copy.deepcopy([m["default"].weight for m in (layer.lora_A, layer.lora_B)])
+base = nn.Linear(12, 7, dtype=torch.float64)
+layer = LoRALinear(copy.deepcopy(base), rank=3, alpha=5.0)
+layer.B.data = torch.randn(7, 3, generator=generator(2)).double()  # as if trained
 x = torch.randn(2, 5, 12, generator=generator(2)).double()
-agrees("lora_layer", "peft.LoraConfig on the same layer", ours(x), theirs(x), atol=1e-12)
-ours.merge()
-ours.merge()  # the second does nothing
-theirs.merge_adapter()
+dense = base.weight + 5 / 3 * torch.einsum("or,ri->oi", layer.B, layer.A)
 agrees(
-    "merged_layer", "peft's merge_adapter: weights", ours.base.weight, layer.weight, atol=1e-12
+    "lora_layer",
+    "one dense matrix, W + α/r · BA",
+    layer(x),
+    F.linear(x, dense, base.bias),
+    atol=1e-12,
 )
+layer.merge()
+layer.merge()  # the second does nothing
+agrees("merged_layer", "the same matrix", layer.base.weight, dense, atol=1e-12)
 
 # %% [markdown]
 # Now a real encoder: MiniLM, six layers of width 384, 22.7 million parameters, with adapters on the query and value
@@ -139,13 +141,13 @@ agrees(
 # Try: shuffled = True, which deals the eighteen labels out at random. A head can still fit
 # them, but nothing is learned for other subjects, and the thesis breaks.
 shuffled = False
-names, rank, alpha = ["query", "value"], 4, 8.0
+names, rank, alpha = ["attention.qkv"], 4, 8.0
 settings = {"full": {"rate": 3e-4, "num_steps": 2}, "LoRA": {"rate": 1e-2, "num_steps": 5}}
 
-encoder = sentence_encoder()
+encoder = minilm()
 checkpoint = copy.deepcopy(encoder.model.state_dict())
 model = strategies.SentenceClassifier(encoder, len(LABELS), generator=generator(3)).to(device)
-whole, word_vectors = count_trainable(model), encoder.model.get_input_embeddings()
+whole, word_vectors = count_trainable(model), encoder.model.tokens
 strategies.freeze(word_vectors)
 trained = {"head": count_trainable(model.head), "full": count_trainable(model)}
 

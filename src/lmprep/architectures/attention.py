@@ -7,6 +7,7 @@ to nothing gets zeros, weights and output, and passes no gradient.
 
 from collections.abc import Callable, Collection
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -393,8 +394,9 @@ def _check_mask(mask: Tensor, scores_shape: tuple[int, ...]) -> None:
     if mask.dtype != torch.bool:
         raise TypeError(f"mask must be boolean, True = may attend, got {mask.dtype}")
     try:
-        fits = torch.broadcast_shapes(mask.shape, scores_shape) == scores_shape
-    except RuntimeError:
+        # numpy's, as torch's imports sympy first: half a CPU-second.
+        fits = np.broadcast_shapes(mask.shape, scores_shape) == scores_shape
+    except ValueError:
         fits = False
     if not fits:
         raise ValueError(f"mask must be broadcastable to {scores_shape}, got {tuple(mask.shape)}")

@@ -416,13 +416,27 @@ class Encoder(Transformer):
         Raises:
             TypeError, ValueError: as `hidden`; or `padding_mask` is not boolean, or not of ids' shape.
         """
-        if padding_mask is not None and padding_mask.shape != ids.shape:
-            raise ValueError(
-                f"padding_mask must have ids' shape {tuple(ids.shape)}, got {tuple(padding_mask.shape)}"
-            )
-        mask = None if padding_mask is None else padding_mask[:, None, None, :]  # (B, 1, 1, T)
-        hidden, weights = self.hidden(ids, mask=mask, return_weights=return_weights)
+        hidden, weights = self.hidden(ids, mask=_key_mask(ids, padding_mask), return_weights=return_weights)
         return hidden if weights is None else (hidden, weights)
+
+    def layers(self, ids: Tensor, padding_mask: Tensor | None = None) -> list[Tensor]:
+        """What enters the first block and what leaves each: L + 1 tensors (B, T, D), arguments as above."""
+        mask = _key_mask(ids, padding_mask)
+        x, rotary = self._embed(ids, start=0)
+        layers = [x]
+        for block in self.blocks:
+            x, _ = block(x, mask=mask, rotate=rotary, return_weights=False)
+            layers.append(x)
+        return layers
+
+
+def _key_mask(ids: Tensor, padding_mask: Tensor | None) -> Tensor | None:
+    """(B, 1, 1, T): which keys every query may attend to."""
+    if padding_mask is not None and padding_mask.shape != ids.shape:
+        raise ValueError(
+            f"padding_mask must have ids' shape {tuple(ids.shape)}, got {tuple(padding_mask.shape)}"
+        )
+    return None if padding_mask is None else padding_mask[:, None, None, :]
 
 
 def _check_not_negative(**values: float | None) -> None:

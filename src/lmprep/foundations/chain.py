@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from torch import Tensor
+
+from lmprep.training.optim import lbfgs
 
 
 def log_partition(unary: Tensor, trans: Tensor, mask: Tensor) -> Tensor:
@@ -233,20 +234,14 @@ def fit_crf(begin: Chain, features: Tensor, tags: Tensor, mask: Tensor, *, l2: f
         parts = theta.split([math.prod(shape) for shape in shapes])
         return Chain(*(part.view(shape) for part, shape in zip(parts, shapes, strict=True)))
 
-    def loss_and_gradient(numbers: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        theta = torch.tensor(numbers, requires_grad=True)
+    def loss(theta: Tensor) -> Tensor:
         model = chain(theta)
         nll = crf_nll(model.unary(features, mask), model.trans, tags, mask).sum()
-        loss = nll + 0.5 * l2 * model.table.square().sum()
-        (gradient,) = torch.autograd.grad(loss, theta)
-        return loss.item(), gradient.numpy()
+        return nll + 0.5 * l2 * model.table.square().sum()
 
     table = begin.table - begin.table.mean(dim=1, keepdim=True)
     theta = torch.cat([part.flatten().double() for part in (table, begin.trans, begin.start, begin.end)])
-    found = minimize(
-        loss_and_gradient, theta.numpy(), method="L-BFGS-B", jac=True, options={"maxiter": steps}
-    )
-    return chain(torch.from_numpy(found.x))
+    return chain(lbfgs(loss, theta, max_iterations=steps))
 
 
 def tagged(sentences: Sequence[Sequence[str]]) -> tuple[NDArray[np.int64], Tensor, Tensor]:

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lmprep.training.optim import lbfgs
+
 
 def cooccurrence(texts: Sequence[Sequence[SupportsIndex] | Tensor], vocab_size: int, window: int) -> Tensor:
     """How often word c is within `window` places of word w in a text: (V, V), float64.
@@ -141,21 +143,16 @@ def sgns_optimum(
         raise ValueError("joint must be positive everywhere: a pair never drawn has no finite optimum")
     if width < 1:
         raise ValueError(f"width must be at least 1, got {width}")
-    words, contexts = (
-        torch.randn(size, width, generator=generator, dtype=torch.float64).div(2).requires_grad_()
-        for size in joint.shape
-    )
-    solver = torch.optim.LBFGS([words, contexts], max_iter=max_iterations, history_size=30,
-                               tolerance_change=0, line_search_fn="strong_wolfe")  # fmt: skip
+    V, C = joint.shape
+    start = torch.randn((V + C) * width, generator=generator, dtype=torch.float64).to(joint.device) / 2
 
-    def loss() -> Tensor:
-        solver.zero_grad()
-        value = sgns_expected_loss(words, contexts, joint.double(), k, noise.double())
-        value.backward()
-        return value
+    def loss(vectors: Tensor) -> Tensor:
+        words, contexts = vectors.view(V + C, width).split((V, C))
+        return sgns_expected_loss(words, contexts, joint.double(), k, noise.double())
 
-    solver.step(loss)
-    return (words @ contexts.T).detach()
+    best = lbfgs(loss, start, max_iterations=max_iterations, history=30)
+    words, contexts = best.view(V + C, width).split((V, C))
+    return words @ contexts.T
 
 
 def sif_weights(frequencies: Tensor, a: float = 1e-3) -> Tensor:

@@ -12,6 +12,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from lmprep.training.optim import Optimizer
+
 Model = TypeVar("Model", bound=nn.Module)
 Batch = TypeVar("Batch")
 
@@ -43,7 +45,7 @@ def fit(
     batches: Iterable[Batch] | Callable[[int], Batch],
     loss: Callable[[Model, Batch], Tensor],
     *,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer | torch.optim.Optimizer,
     num_steps: int,
     schedule: Callable[[int], float] | None = None,
     max_norm: float | None = None,
@@ -58,7 +60,7 @@ def fit(
         batches: a function from the step (0, 1, …) to its batch, or an iterable that is started again when it
             ends. A batch goes to `loss` as it is, already on the model's device.
         loss: maps model and batch to the scalar tensor to minimize.
-        optimizer: holds the parameters to train.
+        optimizer: holds the parameters to train; the book's own, or one of torch's.
         schedule: maps the step (0 at the first update) to the multiplier of every group's learning rate.
         max_norm: gradients of a larger global norm are scaled down to it (Pascanu et al., 2013).
         evaluate: maps the model, in eval mode and without gradients, to a loss. Called after every
@@ -113,7 +115,7 @@ def _update(
     model: Model,
     batch: Batch,
     loss: Callable[[Model, Batch], Tensor],
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer | torch.optim.Optimizer,
     max_norm: float | None,
     step: int,
 ) -> tuple[float, float]:
@@ -141,7 +143,9 @@ def _evaluate(model: Model, evaluate: Callable[[Model], float], step: int) -> fl
     return _finite("evaluation loss", value, step)
 
 
-def _set_learning_rates(optimizer: torch.optim.Optimizer, base_rates: list[float], factor: float) -> float:
+def _set_learning_rates(
+    optimizer: Optimizer | torch.optim.Optimizer, base_rates: list[float], factor: float
+) -> float:
     """Set each group's rate to `factor` times its own; return the first's."""
     if not 0 <= factor < math.inf:
         raise ValueError(f"schedule must return a finite multiplier from 0, got {factor}")

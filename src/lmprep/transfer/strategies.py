@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lmprep.data.corpora import SentenceEncoder
+from lmprep.pretraining.minilm import MiniLM
 from lmprep.training.loop import History, fit
 from lmprep.training.losses import cross_entropy
+from lmprep.training.optim import Adam, lbfgs
 
 LABELS = ("done", "under way", "planned")
 
@@ -89,12 +90,12 @@ class SentenceClassifier(nn.Module):
     """
 
     def __init__(
-        self, encoder: SentenceEncoder, num_classes: int, *, generator: torch.Generator | None = None
+        self, encoder: MiniLM, num_classes: int, *, generator: torch.Generator | None = None
     ) -> None:
         super().__init__()
-        self.tokenizer = encoder.tokenizer
+        self.read = encoder.read
         self.encoder = encoder.model
-        self.head = nn.Linear(self.encoder.config.hidden_size, num_classes)
+        self.head = nn.Linear(self.encoder.config.width, num_classes)
         with torch.no_grad():
             self.head.weight.normal_(0.0, 0.02, generator=generator)
             self.head.bias.zero_()
@@ -104,10 +105,11 @@ class SentenceClassifier(nn.Module):
 
         Gradients flow. "All" begins with the embeddings; each layer's mean is scaled to one length first.
         """
-        batch = self.tokenizer(list(sentences), padding=True, return_tensors="pt").to(self.encoder.device)
-        output = self.encoder(**batch, output_hidden_states=every_layer)
-        layers = output.hidden_states if every_layer else (output.last_hidden_state,)  # (N, T, D) each
-        mask = batch["attention_mask"].unsqueeze(-1)  # (N, T, 1)
+        ids, mask = self.read(sentences)  # (N, T)
+        layers = (
+            self.encoder.layers(ids, mask) if every_layer else [self.encoder(ids, mask)]
+        )  # (N, T, D) each
+        mask = mask[..., None]
         means = [F.normalize((states * mask).sum(1) / mask.sum(1), dim=-1) for states in layers]
         return F.normalize(torch.stack(means).mean(0), dim=-1) * means[0].size(-1) ** 0.5
 
@@ -151,26 +153,19 @@ def fit_probe(features: Tensor, labels: Tensor, num_classes: int, *, penalty: fl
     if not penalty > 0:
         raise ValueError(f"penalty must be above 0, got {penalty}: the weights would grow for ever")
     x = features.detach().double()
-    layer = nn.Linear(x.size(1), num_classes, dtype=torch.float64, device=x.device)
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
-    search = torch.optim.LBFGS(
-        layer.parameters(),
-        max_iter=500,
-        tolerance_grad=1e-6,
-        tolerance_change=1e-12,
-        line_search_fn="strong_wolfe",
-    )
+    shape = (num_classes, x.size(1) + 1)
 
-    def objective() -> Tensor:
-        search.zero_grad()
-        loss = F.cross_entropy(layer(x), labels) + penalty / 2 * layer.weight.square().sum()
-        loss.backward()
-        return loss
+    def loss(entries: Tensor) -> Tensor:
+        weight, bias = entries.view(shape).tensor_split([-1], dim=1)  # (K, D), (K, 1)
+        return F.cross_entropy(F.linear(x, weight, bias[:, 0]), labels) + penalty / 2 * weight.square().sum()
 
     with torch.enable_grad():
-        search.step(objective)
-    return layer.to(features.dtype)
+        best = lbfgs(loss, x.new_zeros(shape).flatten(), max_iterations=500, tolerance=1e-6).view(shape)
+    layer = nn.Linear(x.size(1), num_classes, dtype=features.dtype, device=x.device)
+    with torch.no_grad():
+        layer.weight.copy_(best[:, :-1])
+        layer.bias.copy_(best[:, -1])
+    return layer
 
 
 def fine_tune(
@@ -198,9 +193,8 @@ def fine_tune(
     if len(labels) != len(sentences):
         raise ValueError(f"labels must be one a sentence: {len(sentences)} sentences, {len(labels)} labels")
     groups = [{"params": list(parameters), "lr": rate}, {"params": model.head.parameters(), "lr": head_rate}]
-    adam = torch.optim.Adam(groups, fused=True)
     return fit(model, lambda step: sentences, lambda model, batch: cross_entropy(model(batch), labels),
-               optimizer=adam, num_steps=num_steps)  # fmt: skip
+               optimizer=Adam(groups), num_steps=num_steps)  # fmt: skip
 
 
 def variance_shares(features: Tensor, num_classes: int) -> tuple[float, float]:
@@ -248,7 +242,7 @@ def tfidf(texts: Sequence[str], reference: Sequence[str]) -> Tensor:
     return F.normalize(counts * weights, dim=-1)
 
 
-def paraphrase_accuracy(encoder: SentenceEncoder) -> float:
+def paraphrase_accuracy(encoder: MiniLM) -> float:
     """The share of the sentences in `PARAPHRASES` whose partner is the nearest on the other side."""
     left, right = (encoder.encode(side) for side in zip(*PARAPHRASES, strict=True))
     similarity = left @ right.mT  # (P, P)

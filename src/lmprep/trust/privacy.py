@@ -15,6 +15,7 @@ from torch.func import functional_call, grad, vmap
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lmprep.training.loop import fit
+from lmprep.training.optim import SGD, Optimizer
 
 ORDERS = tuple(range(2, 129))
 """The Rényi orders over which the accountant minimizes."""
@@ -101,7 +102,7 @@ def dp_sgd(
     inputs: Tensor,
     targets: Tensor,
     *,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer | torch.optim.Optimizer,
     num_steps: int,
     sample_rate: float,
     max_norm: float,
@@ -285,7 +286,7 @@ def membership_game(
         evidence.add_(torch.logaddexp(out, drawn_in + log_ratio))
         return (models.weight * published).sum()  # its gradient is what is published
 
-    optimizer = torch.optim.SGD(models.parameters(), lr=learning_rate)
+    optimizer = SGD(models.parameters(), lr=learning_rate)
     fit(models, batch, watched, optimizer=optimizer, num_steps=num_steps)
     return models.weight.detach(), evidence
 
