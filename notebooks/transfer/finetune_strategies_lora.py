@@ -119,22 +119,19 @@ show(LoRALinear.forward, LoRALinear.merge, LoRALinear.unmerge)
 base = nn.Linear(12, 7, dtype=torch.float64)
 layer = LoRALinear(copy.deepcopy(base), rank=3, alpha=5.0)
 layer.B.data = torch.randn(7, 3, generator=generator(2)).double()  # as if trained
-x = torch.randn(2, 5, 12, generator=generator(2)).double()
-dense = base.weight + 5 / 3 * torch.einsum("or,ri->oi", layer.B, layer.A)
-agrees(
-    "lora_layer",
-    "one dense matrix, W + α/r · BA",
-    layer(x),
-    F.linear(x, dense, base.bias),
-    atol=1e-12,
-)
+x = torch.randn(2, 5, 12, generator=generator(5)).double()
+dense = base.weight + 5 / 3 * layer.B @ layer.A  # (7, 12)
+expected = F.linear(x, dense, base.bias)
+agrees("lora_layer", "one dense matrix, W + α/r · BA", layer(x), expected, atol=1e-12)
 layer.merge()
 layer.merge()  # the second does nothing
 agrees("merged_layer", "the same matrix", layer.base.weight, dense, atol=1e-12)
 
 # %% [markdown]
-# Now a real encoder: MiniLM, six layers of width 384, 22.7 million parameters, with adapters on the query and value
-# projections of all layers. By hand, LoRA has 6 · 2 · 4 · (384 + 384) = 36,864
+# (`LoraConfig` and `get_peft_model` of Hugging Face's `peft` make the same layer; the book's tests hold one against the other.)
+#
+# Now a real encoder: MiniLM, six layers of width 384, 22.6 million parameters, with an adapter in each layer, on the one
+# projection to queries, keys and values. By hand, LoRA has 6 · 4 · (384 + 3 · 384) = 36,864
 # numbers; its head adds 3 · 385. One step tells what else the formulas predict.
 
 # %%
