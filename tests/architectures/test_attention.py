@@ -354,8 +354,13 @@ def test_bad_input_to_the_older_kinds_is_named() -> None:
     w_q, w_k, w = additive_weights(8, 5, 6)
     with pytest.raises(ValueError, match="same width"):
         luong_attention(q, k, v)
-    with pytest.raises(ValueError, match=r"weight must have shape \(5, d_k\), got \(6, 5\)"):
-        luong_attention(q, k, v, torch.ones(6, 5).double())
+    for shape in ((6, 5), (5, 7)):
+        with pytest.raises(ValueError, match=r"weight must have shape \(5, 6\), got"):
+            luong_attention(q, k, v, torch.ones(shape).double())
+    with pytest.raises(TypeError, match=r"weight must have q's dtype torch.float64, got torch.float32"):
+        luong_attention(q, k, v, torch.ones(5, 6))
+    with pytest.raises(TypeError, match="w_q must have q's dtype torch.int64"):
+        additive_attention(q.long(), k.long(), v, w_q, w_k, w)
     with pytest.raises(ValueError, match="w_q, w_k, w must have shapes"):
         additive_attention(q, k, v, w_q.mT, w_k, w)
     with pytest.raises(ValueError, match="w_q, w_k, w must have shapes"):
@@ -364,6 +369,8 @@ def test_bad_input_to_the_older_kinds_is_named() -> None:
         additive_attention(q, k, v[:, :3], w_q, w_k, w)
     with pytest.raises(ValueError, match="leading axes"):
         additive_attention(q[:1], k, v, w_q, w_k, w)
+    with pytest.raises(ValueError, match="leading axes"):  # two query heads to a key head
+        additive_attention(q[:, None].repeat(1, 2, 1, 1), k[:, None], v[:, None], w_q, w_k, w)
     with pytest.raises(TypeError, match="mask must be boolean"):
         additive_attention(q, k, v, w_q, w_k, w, torch.ones(2, 1, 4))
     with pytest.raises(ValueError, match="broadcastable"):

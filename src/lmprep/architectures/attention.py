@@ -71,13 +71,14 @@ def luong_attention(
         The context (B, T, d_v) and the weights (B, T, S); zeros where a query may attend to nothing.
 
     Raises:
-        TypeError, ValueError: as `attention`; or the weight does not fit q.
+        TypeError, ValueError: as `attention`; or the weight does not fit q and k.
 
     Source: Luong et al. (2015), "Effective Approaches to Attention-based Neural Machine Translation".
     """
     if weight is not None:
-        if weight.ndim != 2 or weight.size(0) != q.size(-1):
-            raise ValueError(f"weight must have shape ({q.size(-1)}, d_k), got {tuple(weight.shape)}")
+        _check_same_dtype(q, weight=weight)
+        if weight.shape != (q.size(-1), k.size(-1)):
+            raise ValueError(f"weight must have shape {(q.size(-1), k.size(-1))}, got {tuple(weight.shape)}")
         q = q @ weight  # (B, T, d_k)
     context, weights = attention(q, k, v, mask, scale=1.0)
     assert weights is not None
@@ -105,12 +106,16 @@ def additive_attention(
 
     Source: Bahdanau et al. (2015), "Neural Machine Translation by Jointly Learning to Align and Translate".
     """
+    _check_same_dtype(q, k=k, w_q=w_q, w_k=w_k, w=w)
     shapes = ((w.numel(), q.size(-1)), (w.numel(), k.size(-1)))
     if w.ndim != 1 or (w_q.shape, w_k.shape) != shapes:
         raise ValueError(f"w_q, w_k, w must have shapes (A, {q.size(-1)}), (A, {k.size(-1)}), (A,), got "
                          f"{tuple(w_q.shape)}, {tuple(w_k.shape)}, {tuple(w.shape)}")  # fmt: skip
     query, key = F.linear(q, w_q), F.linear(k, w_k)  # (B, T, A), (B, S, A)
     _check(query, key, v, mask)
+    if q.shape[:-2] != k.shape[:-2]:  # no grouped queries here
+        raise ValueError(f"k must have q's leading axes, got k of shape {tuple(k.shape)}, q of shape "
+                         f"{tuple(q.shape)}")  # fmt: skip
     hidden = torch.tanh(query[..., :, None, :] + key[..., None, :, :])  # (B, T, S, A)
     weights = _masked_softmax(hidden @ w, mask)
     return weights @ v, weights
@@ -388,6 +393,12 @@ def _check(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> None:
                          f"got k of shape {tuple(k.shape)}, q of shape {tuple(q.shape)}")  # fmt: skip
     if mask is not None:
         _check_mask(mask, (*q.shape[:-1], k.size(-2)))
+
+
+def _check_same_dtype(q: Tensor, **others: Tensor) -> None:
+    for name, x in others.items():
+        if x.dtype != q.dtype:
+            raise TypeError(f"{name} must have q's dtype {q.dtype}, got {x.dtype}")
 
 
 def _check_mask(mask: Tensor, scores_shape: tuple[int, ...]) -> None:

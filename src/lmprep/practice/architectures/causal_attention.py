@@ -7,7 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lmprep.practice.checks import Call, Rng, computed_in, normal, strided
+from lmprep.practice import attention_checks
+from lmprep.practice.attention_checks import answer, by_torch, compare_gradients
+from lmprep.practice.checks import Rng, computed_in, normal, strided
 from lmprep.practice.task import Candidate, Task
 
 STATEMENT = r"""
@@ -81,28 +83,14 @@ def inputs(
     }
 
 
-def by_torch(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """The fused kernel's output, and its weights: its output for an identity matrix as values."""
+def triangle(q: Tensor, k: Tensor) -> Tensor:
+    """(T, S), True where a query sees the key."""
     T, S = q.size(-2), k.size(-2)
-    visible = torch.arange(S) <= torch.arange(T)[:, None] + S - T
-    identity = torch.eye(S, dtype=q.dtype).expand(*k.shape[:2], S, S)
-    out, w = (F.scaled_dot_product_attention(q, k, value, attn_mask=visible) for value in (v, identity))
-    return out, w
-
-
-def answer(candidate: Candidate, tensors: dict[str, Tensor]) -> tuple[Call, Tensor, Tensor]:
-    """The call, the output and the weights, if they have the right shapes and dtype."""
-    call = Call(candidate, **tensors)
-    q, k = tensors["q"], tensors["k"]
-    out, w = call.returns(q.dtype, out=q.shape, w=(*q.shape[:3], k.size(2)))
-    return call, out, w
+    return torch.arange(S) <= torch.arange(T)[:, None] + S - T
 
 
 def compare(candidate: Candidate, tensors: dict[str, Tensor], cause: str) -> None:
-    call, out, w = answer(candidate, tensors)
-    true_out, true_w = by_torch(**tensors)
-    call.same("w", w, true_w, cause=cause)
-    call.same("out", out, true_out, cause=cause)
+    attention_checks.compare(candidate, tensors, triangle(tensors["q"], tensors["k"]), cause)
 
 
 # Checks.
@@ -135,7 +123,7 @@ def no_future(candidate: Candidate, rng: Rng) -> None:
         cause = "a mask that is missing, multiplied in, transposed, or one place too far right"
         call.same("w[..., :-1, -1]", w[..., :-1, -1], torch.zeros(1, 1, T - 1), cause=cause, tolerance=0.0)
         cause = "an output that is not these weights times v, or dropout between the two"
-        call.same("out[..., :-1, :]", after[..., :-1, :], before[..., :-1, :], cause=cause)
+        call.same("output[..., :-1, :]", after[..., :-1, :], before[..., :-1, :], cause=cause)
 
 
 def sees_the_past(candidate: Candidate, rng: Rng) -> None:
@@ -186,15 +174,7 @@ def gradients(candidate: Candidate, rng: Rng) -> None:
     """Gradients flow from output and weights to q, k and v."""
     for sizes in SIZES[1:4]:
         tensors = inputs(rng, *sizes, dtype=torch.float64)
-        leaves = {name: tensor.clone().requires_grad_() for name, tensor in tensors.items()}
-        true_out, true_w = by_torch(**leaves)
-        factors = normal(rng, *true_out.shape), normal(rng, *true_w.shape)
-        (true_out * factors[0]).sum().add((true_w * factors[1]).sum()).backward()
-        call, out, w = answer(candidate, {name: t.clone().requires_grad_() for name, t in tensors.items()})
-        for name, found in call.gradients(out=out * factors[0], w=w * factors[1]).items():
-            call.same(
-                f"gradient of {name}", found, leaves[name].grad, cause="a part that is cut off from autograd"
-            )
+        compare_gradients(candidate, tensors, triangle(tensors["q"], tensors["k"]), rng)
 
 
 def empty_batch(candidate: Candidate, rng: Rng) -> None:
@@ -216,6 +196,10 @@ def inputs_kept(candidate: Candidate, rng: Rng) -> None:
 
 
 # Right answers of other style, and wrong ones.
+
+
+def by_kernel(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    return by_torch(q, k, v, triangle(q, k))
 
 
 def by_loop(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -370,7 +354,7 @@ TASK = Task(
         "q scaled in place": scaled_in_place,
     },
     also_right={
-        "fused kernel, identity as values": by_torch,
+        "fused kernel, identity as values": by_kernel,
         "one query at a time": by_loop,
         "einsum and an additive mask": by_einsum,
         "float64 inside": computed_in(torch.float64, causal_attention),

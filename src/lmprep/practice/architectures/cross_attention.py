@@ -7,7 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lmprep.practice.checks import Call, Rng, computed_in, normal, strided
+from lmprep.practice import attention_checks
+from lmprep.practice.attention_checks import answer, by_torch, compare_gradients
+from lmprep.practice.checks import Rng, computed_in, normal, strided
 from lmprep.practice.task import Candidate, Task
 
 STATEMENT = r"""
@@ -66,11 +68,9 @@ def cross_attention(
 SIZES = (  # B, T, S, d, d_v
     (1, 1, 1, 1, 1),
     (1, 1, 3, 2, 1),
-    (1, 2, 3, 2, 2),
     (2, 4, 4, 4, 4),
     (2, 3, 5, 4, 6),
     (3, 7, 2, 5, 3),
-    (5, 5, 9, 3, 7),
 )
 
 
@@ -84,32 +84,8 @@ def inputs(
     return tensors | {"key_mask": torch.arange(S) < lengths[:, None]}
 
 
-def by_rows(q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Each source cut to its tokens, and torch's kernel on what is left."""
-    contexts, weights = [], []
-    for b in range(len(q)):
-        kept = key_mask[b].nonzero()[:, 0]
-        read = torch.eye(k.size(1), dtype=q.dtype)[kept]  # the kernel's output for it: the weights
-        both = torch.cat([v[b, kept], read], dim=-1)
-        out = F.scaled_dot_product_attention(q[b], k[b, kept], both)
-        contexts.append(out[:, : v.size(2)])
-        weights.append(out[:, v.size(2) :])
-    return torch.stack(contexts), torch.stack(weights)
-
-
-def answer(candidate: Candidate, tensors: dict[str, Tensor]) -> tuple[Call, Tensor, Tensor]:
-    """The call, contexts and weights, if they have the right shapes and dtype."""
-    call = Call(candidate, **tensors)
-    q, k, v = tensors["q"], tensors["k"], tensors["v"]
-    context, w = call.returns(q.dtype, context=(*q.shape[:2], v.size(2)), w=(*q.shape[:2], k.size(1)))
-    return call, context, w
-
-
 def compare(candidate: Candidate, tensors: dict[str, Tensor], cause: str) -> None:
-    call, context, w = answer(candidate, tensors)
-    true_context, true_w = by_rows(**tensors)
-    call.same("w", w, true_w, cause=cause)
-    call.same("context", context, true_context, cause=cause)
+    attention_checks.compare(candidate, tensors, tensors["key_mask"][:, None], cause)
 
 
 # Checks.
@@ -143,24 +119,26 @@ def padding(candidate: Candidate, rng: Rng) -> None:
         seen = w.masked_select(hidden.mT.expand_as(w))
         cause = "a mask that is missing, turned around, multiplied in, or along the queries"
         call.same("weights of the padding", seen, torch.zeros_like(seen), cause=cause, tolerance=0.0)
-        call.same("context", after, before, cause=cause)
+        call.same("output", after, before, cause=cause)
 
 
 def values(candidate: Candidate, rng: Rng) -> None:
-    """Agrees with F.scaled_dot_product_attention on each source without its padding."""
+    """Agrees with F.scaled_dot_product_attention under the mask."""
     for sizes in SIZES:
         cause = "a scale other than 1/√d, scores squashed, a sum over the wrong axis, or a neighbor's mask"
         compare(candidate, inputs(rng, *sizes), cause)
 
 
 def holes(candidate: Candidate, rng: Rng) -> None:
-    """The mask may have holes, and begin with padding."""
-    for sizes in SIZES[2:]:
+    """Only the mask says what is padding: it may have holes and begin with False, and a key may be 0."""
+    for sizes in SIZES[1:]:
         tensors = inputs(rng, *sizes)
+        tensors["k"][:, 0] = 0.0
         turned = torch.roll(tensors["key_mask"], 1, dims=1)
         scattered = torch.from_numpy(rng.permuted(tensors["key_mask"].numpy(), axis=1))
         for mask in (turned, scattered):
-            compare(candidate, tensors | {"key_mask": mask}, "a length taken from the mask, not its places")
+            cause = "a length taken from the mask, not its places, or padding guessed from zeros"
+            compare(candidate, tensors | {"key_mask": mask}, cause)
 
 
 def all_padding(candidate: Candidate, rng: Rng) -> None:
@@ -169,15 +147,11 @@ def all_padding(candidate: Candidate, rng: Rng) -> None:
         tensors = inputs(rng, *sizes)
         empty = int(rng.integers(sizes[0]))
         tensors["key_mask"][empty] = False
-        call, context, w = answer(candidate, tensors)
+        call, output, w = answer(candidate, tensors)
         cause = "a softmax of minus infinities alone (0/0), or of equal large negative numbers (uniform)"
         call.same("w of the empty source", w[empty], torch.zeros_like(w[empty]), cause=cause, tolerance=0.0)
-        call.same("its context", context[empty], torch.zeros_like(context[empty]), cause=cause, tolerance=0.0)
-        rest = torch.arange(sizes[0]) != empty
-        true_context, true_w = by_rows(**{name: tensor[rest] for name, tensor in tensors.items()}) \
-            if rest.any() else (context[rest], w[rest])  # fmt: skip
-        call.same("w of the others", w[rest], true_w, cause=cause)
-        call.same("context of the others", context[rest], true_context, cause=cause)
+        call.same("its output", output[empty], torch.zeros_like(output[empty]), cause=cause, tolerance=0.0)
+        compare(candidate, tensors, "an empty source that spoils its neighbors")
 
 
 def large_scores(candidate: Candidate, rng: Rng) -> None:
@@ -201,36 +175,26 @@ def large_scores(candidate: Candidate, rng: Rng) -> None:
 def dtypes(candidate: Candidate, rng: Rng) -> None:
     """Works in the dtype of q: float64 to full precision, bfloat16."""
     for dtype in (torch.float64, torch.bfloat16):
-        for sizes in SIZES[:5]:
+        for sizes in SIZES:
             compare(candidate, inputs(rng, *sizes, dtype=dtype), "a softmax, mask or constant in float32")
 
 
 def gradients(candidate: Candidate, rng: Rng) -> None:
     """Gradients flow from contexts and weights to q, k and v."""
-    for sizes in SIZES[2:5]:
+    for sizes in SIZES[1:4]:
         tensors = inputs(rng, *sizes, dtype=torch.float64)
-        mask = tensors.pop("key_mask")
-        leaves = {name: tensor.clone().requires_grad_() for name, tensor in tensors.items()}
-        truth = by_rows(**leaves, key_mask=mask)
-        factors = [normal(rng, *part.shape) for part in truth]
-        (truth[0] * factors[0]).sum().add((truth[1] * factors[1]).sum()).backward()
-        asked = {name: tensor.clone().requires_grad_() for name, tensor in tensors.items()}
-        call, context, w = answer(candidate, asked | {"key_mask": mask})
-        found = call.gradients(context=context * factors[0], w=w * factors[1])
-        for name, gradient in found.items():
-            cause = "a part that is cut off from autograd"
-            call.same(f"gradient of {name}", gradient, leaves[name].grad, cause=cause)
+        compare_gradients(candidate, tensors, tensors["key_mask"][:, None], rng)
 
 
 def gradients_of_padding(candidate: Candidate, rng: Rng) -> None:
     """Gradients stay finite where a source is all padding."""
-    for sizes in SIZES[3:6]:
+    for sizes in SIZES[2:]:
         tensors = inputs(rng, *sizes)
         tensors["key_mask"][0] = False
         asked = {n: t if n == "key_mask" else t.clone().requires_grad_() for n, t in tensors.items()}
-        call, context, w = answer(candidate, asked)
+        call, output, w = answer(candidate, asked)
         factor = normal(rng, *w.shape)
-        for name, gradient in call.gradients(context=context, w=w * factor).items():
+        for name, gradient in call.gradients(output=output, w=w * factor).items():
             cause = "NaN replaced after the softmax: autograd still runs through 0/0"
             call.same(
                 f"gradient of {name}, first source", gradient[0], torch.zeros_like(gradient[0]), cause=cause
@@ -244,7 +208,7 @@ def empty_batch(candidate: Candidate, rng: Rng) -> None:
 
 def memory(candidate: Candidate, rng: Rng) -> None:
     """Takes tensors that are not contiguous."""
-    for sizes in SIZES[1:5]:
+    for sizes in SIZES[1:]:
         spread = {name: strided(tensor) for name, tensor in inputs(rng, *sizes).items()}
         compare(candidate, spread, "`.view` on an input: it needs contiguous memory, `.reshape` does not")
 
@@ -276,9 +240,7 @@ def by_smallest_number(q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor) -> tup
 
 
 def by_kernel(q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor) -> tuple[Tensor, Tensor]:
-    mask, identity = key_mask[:, None], torch.eye(k.size(1), dtype=q.dtype).expand(len(q), -1, -1)
-    w = F.scaled_dot_product_attention(q, k, identity, attn_mask=mask)
-    return w @ v, w
+    return by_torch(q, k, v, key_mask[:, None])
 
 
 def by_hand(q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -325,6 +287,10 @@ def first_mask_for_all(q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor) -> tup
 
 def lengths_from_mask(q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor) -> tuple[Tensor, Tensor]:
     return cross_attention(q, k, v, torch.arange(k.size(1)) < key_mask.sum(1, keepdim=True))
+
+
+def zeros_as_padding(q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor) -> tuple[Tensor, Tensor]:
+    return cross_attention(q, k, v, key_mask & (k != 0).any(-1))
 
 
 def causal_too(q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -394,6 +360,7 @@ TASK = Task(
         "mask turned around": weighed(lambda scores, visible: filled(scores, ~visible)),
         "the first source's mask for all": first_mask_for_all,
         "lengths counted from the mask": lengths_from_mask,
+        "keys of zeros taken for padding": zeros_as_padding,
         "a causal mask on top": causal_too,
         "mask of −1e4": weighed(
             lambda scores, visible: scores.masked_fill(~visible, -1e4).softmax(-1) * visible
