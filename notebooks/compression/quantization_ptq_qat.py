@@ -223,7 +223,7 @@ claim("six_decibels", "evenly spread values: SQNR gained a bit, from 6 to 8 bits
 #
 # ## MiniLM in four bits: a few wide weights set everyone's step
 #
-# Nothing is constructed here: round the 24 matrices in the layers of a sentence encoder to 4 bits (a layer's queries, keys and values come from one), and compare the vectors of some sentences with the original ones. The step can shrink in two ways: fewer weights share it, or the widest are cut
+# Nothing is constructed here: round the 24 matrices in a sentence encoder's layers (queries, keys and values share one) to 4 bits and compare some sentences' vectors with the original ones. The step can shrink in two ways: fewer weights share it, or the widest are cut
 # off, at the end that leaves the least squared error.
 
 # %%

@@ -108,8 +108,7 @@ def case_files(n: int, g: torch.Generator) -> list[Tensor]:
 
 def train(penalty: float, mixing: bool = True) -> PooledClassifier:
     judge = PooledClassifier(config, 3, generator(1), mixing=mixing, head_std=spread).to(device)
-    adam = Adam(judge.parameters(), lr=learning_rate)
-    g = generator(2)
+    adam, g = Adam(judge.parameters(), lr=learning_rate), generator(2)
 
     def loss(judge: PooledClassifier, batch: list[Tensor]) -> Tensor:
         ids, verdict, decides = batch
@@ -300,11 +299,11 @@ real = minilm()
 model, target = real.model.requires_grad_(False), real.encode(["Water covered the shore."])
 sentence = real.tokenizer.encode("The bank by the river was flooded.")
 tokens, ids = sentence.tokens, torch.tensor([sentence.ids])  # (1, T)
-words, mask_id = model.tokens.weight, real.tokenizer.token_to_id("[MASK]")
+words, mask = model.tokens.weight, model.tokens.weight[real.tokenizer.token_to_id("[MASK]")]
 
 
 def similarity(x: Tensor, readable: Tensor | None = None) -> Tensor:
-    """x (B, T, D) in place of the tokens' vectors; readable (B, T): what may be attended to."""
+    # x (B, T, D) in place of the tokens' vectors; readable (B, T): what may be attended to
     hook = model.tokens.register_forward_hook(lambda *_: x)
     hidden = model(ids.expand(len(x), -1), readable)
     hook.remove()
@@ -312,24 +311,21 @@ def similarity(x: Tensor, readable: Tensor | None = None) -> Tensor:
 
 
 maps, x = model(ids, return_weights=True)[1][:, 0], words[ids]  # (L, H, T, T), (1, T, D)
-received = maps.mean((0, 1, 2))  # (T,)
 one = torch.eye(len(tokens), dtype=torch.bool)
-saliency = gradients.integrated_gradients(similarity, x, words[mask_id], 8).sum(-1)[0]
+received, whole = maps.mean((0, 1, 2)), similarity(x)  # (T,), (1,)
+saliency = gradients.integrated_gradients(similarity, x, mask, 8).sum(-1)[0]
 copies = x.expand(len(tokens), -1, -1)  # text i loses token i, in three ways
-replaced = similarity(x) - similarity(copies.where(~one[..., None], words[mask_id]))
-cut = similarity(x) - similarity(copies, ~one)
+replaced = whole - similarity(copies.where(~one[..., None], mask))
+cut = whole - similarity(copies, ~one)
 
 
 def empty_values(_layer: torch.nn.Module, _input: tuple, qkv: Tensor) -> Tensor:
-    q, k, v = qkv.chunk(3, dim=-1)  # (T, T, D) each
-    return torch.cat([q, k, v.masked_fill(one[..., None], 0)], dim=-1)
+    return torch.cat([qkv[..., :768], qkv[..., 768:].masked_fill(one[..., None], 0)], dim=-1)
 
 
-hooks = [block.attention.qkv.register_forward_hook(empty_values) for block in model.blocks]
-with_one_empty = similarity(copies)
-for hook in hooks:
-    hook.remove()
-emptied = similarity(x) - with_one_empty
+for block in model.blocks:  # from here on
+    block.attention.qkv.register_forward_hook(empty_values)
+emptied = whole - similarity(copies)
 print("           attention        IG  replaced   emptied       cut")
 for token, *numbers in zip(tokens, received, saliency, replaced, emptied, cut, strict=True):
     print(f"{token:<10}" + "".join(f"{number:10.3f}" for number in numbers))

@@ -107,7 +107,7 @@ def apply_rope(x: Tensor, positions: Tensor, base: float = 10000.0) -> Tensor:
 
     Args:
         x: (..., T, d), d even, half-split layout (see `rotate`).
-        positions: (T,), or any shape that broadcasts to x's without d.
+        positions: (T,), or any shape (..., T) that broadcasts to x's without d.
         base: as in `rope_cos_sin`.
 
     Returns:
@@ -123,9 +123,11 @@ def apply_rope(x: Tensor, positions: Tensor, base: float = 10000.0) -> Tensor:
         raise TypeError(f"x must be floating point, got {x.dtype}")
     if x.ndim < 2:
         raise ValueError(f"x must have shape (..., T, d), got {tuple(x.shape)}")
-    if positions.ndim == 0 or positions.size(-1) != x.size(-2):
-        raise ValueError(f"positions must hold one for each of x's {x.size(-2)} places, got shape "
-                         f"{tuple(positions.shape)}")  # fmt: skip
+    leading = zip(positions.shape[-2::-1], x.shape[-3::-1], strict=False)  # from the right, without T
+    fits = 1 <= positions.ndim < x.ndim and positions.size(-1) == x.size(-2)
+    if not fits or any(given not in (1, wanted) for given, wanted in leading):
+        raise ValueError(f"positions must hold one for each of x's {x.size(-2)} places and broadcast to "
+                         f"{tuple(x.shape[:-1])}, got shape {tuple(positions.shape)}")  # fmt: skip
     return rotate(x, *rope_cos_sin(positions, x.size(-1), base))
 
 

@@ -292,7 +292,7 @@ class GPT(Transformer):
 
     def __init__(self, config: GPTConfig, generator: torch.Generator) -> None:
         super().__init__(config, generator)
-        self.head = nn.utils.skip_init(nn.Linear, config.width, config.vocab_size, bias=False)
+        self.head = undrawn_linear(config.width, config.vocab_size, bias=False)
         if config.tied_head:
             self.head.weight = self.tokens.weight
         else:
@@ -437,6 +437,13 @@ def _key_mask(ids: Tensor, padding_mask: Tensor | None) -> Tensor | None:
             f"padding_mask must have ids' shape {tuple(ids.shape)}, got {tuple(padding_mask.shape)}"
         )
     return None if padding_mask is None else padding_mask[:, None, None, :]
+
+
+def undrawn_linear(width: int, height: int, bias: bool = True) -> nn.Linear:
+    """A linear layer from `width` to `height` whose weights are still to be set; torch's generator stays as
+    it was. (`nn.utils.skip_init` does the same, but imports sympy first: half a CPU-second.)"""
+    with torch.random.fork_rng(devices=[]):
+        return nn.Linear(width, height, bias=bias)
 
 
 def _check_not_negative(**values: float | None) -> None:

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 
-from lmprep.architectures.transformer import Encoder, EncoderConfig
+from lmprep.architectures.transformer import Encoder, EncoderConfig, undrawn_linear
 
 
 class PooledClassifier(nn.Module):
@@ -40,8 +40,8 @@ class PooledClassifier(nn.Module):
             raise ValueError(f"head_std must not be negative, got {head_std}")
         self.mixing = mixing
         self.encoder = Encoder(config, generator)
-        self.score = nn.utils.skip_init(nn.Linear, config.width, 1)
-        self.rule = nn.utils.skip_init(nn.Linear, config.width, num_classes)
+        self.score = undrawn_linear(config.width, 1)
+        self.rule = undrawn_linear(config.width, num_classes)
         for layer in (self.score, self.rule):
             nn.init.normal_(layer.weight, std=head_std, generator=generator)
             nn.init.zeros_(layer.bias)

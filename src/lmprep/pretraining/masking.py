@@ -7,7 +7,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from lmprep.architectures.transformer import Encoder, EncoderConfig
+from lmprep.architectures.transformer import Encoder, EncoderConfig, undrawn_linear
 from lmprep.training.losses import cross_entropy
 
 IGNORED = -100
@@ -129,8 +129,8 @@ class MaskedLM(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder = Encoder(config, generator)
-        self.head = nn.utils.skip_init(nn.Linear, config.width, config.vocab_size)
-        self.classifier = nn.utils.skip_init(nn.Linear, config.width, num_classes)
+        self.head = undrawn_linear(config.width, config.vocab_size)
+        self.classifier = undrawn_linear(config.width, num_classes)
         if token_std is not None:
             nn.init.normal_(self.encoder.tokens.weight, std=token_std, generator=generator)
         nn.init.normal_(self.head.weight, std=0.1, generator=generator)
