@@ -269,10 +269,11 @@ q, k, _ = means.unflatten(-1, (3, H, 1, D // H)).unbind(1)  # (R, H, 1, d)
 products = apply_rope(q.expand(-1, -1, 96, -1), torch.arange(96), base) * k
 shares = products.unflatten(-1, (2, -1)).sum(-2).mean((0, 1)).T / (D / H) ** 0.5  # (d/2, 96)
 
-# %% mystnb={"image": {"alt": "Share of a score against distance, 0 to 95, with the trained distances up to 23 shaded. Hand 0 swings quickly and is highest at 3 and every six steps or so after it. Hand 1 falls all through the shaded part, then rises to its highest value near 52. Their sum is highest at 3 among the trained distances and higher still around 50."}} tags=["hide-input"]
-fig, ax = plt.subplots(figsize=(5.6, 3.4))
+# %% mystnb={"image": {"alt": "Share of a score against distance, 0 to 95, with the trained distances up to 23 shaded. Hand 0 swings quickly and is highest at 3 and every six steps or so after it. Hand 1 falls through nearly all of the shaded part, then rises to its highest value near 52. Hands 2 and 3 stay near zero. The sum of all four is highest at 3 among the trained distances and higher still around 50."}} tags=["hide-input"]
+_, ax = plt.subplots(figsize=(5.6, 3.8))
 ax.axvspan(0, T - 1, color="0.9")
-ax.plot(torch.stack([*shares[:2], shares.sum(0)]).T, label=["hand 0", "hand 1", "all four"])
+labels = ["hand 0", "hand 1", "hand 2", "hand 3", "all four"]
+ax.plot(torch.stack([*shares, shares.sum(0)]).T, label=labels)
 ax.set(title="Hand 1 is highest where it has not been", xlim=(0, 116),
        xlabel="distance (shaded: trained)", ylabel="share of the score")  # fmt: skip
 label_lines(ax)
@@ -280,8 +281,8 @@ plt.show()
 
 # %% [markdown]
 # Hand 0 votes for the third key back and, as it turns, for every key some six steps farther. Hand 1 must rule these out, so it
-# falls over all trained distances. A cosine falls for that long only if its peak lies before distance 0, at distances that do not exist. But a dial
-# is round: the same angle comes up at about 50, and far keys there outscore the right one.
+# falls over nearly all trained distances. A cosine that falls for so long has its peak before distance 0, at distances that do not exist. But a dial
+# is round: a turn later, 63 steps on, the same angle comes up, and far keys there outscore the right one. Hands 2 and 3 have next to no share.
 #
 # If that is the cause, stopping hand 1 mends it. Now all 96 keys stay visible, but for keys more than 23 places back some hands are *held* at the angle
 # of one fixed distance $r$, the query's turned by $r\,\omega_i$ and the key's not at all.
@@ -301,11 +302,11 @@ def held(q: Tensor, k: Tensor, m: Tensor, n: Tensor, hands: tuple, r: int) -> Te
 
 
 stops = (3, 12, 23, 48)
-print("held at r =  ", *(f"{r:5}" for r in stops))
+print("hands, held at", *(f"{r:4}" for r in stops))
 holding = {}
 for hands in ((0,), (1,), (2, 3), (1, 2, 3)):
     holding[hands] = [accuracy("RoPE", rope=partial(held, hands=hands, r=r)) for r in stops]
-    print(f"{hands!s:<13}", *(f"{a:5.2f}" for a in holding[hands]))
+    print(f"{', '.join(map(str, hands)):<13}", *(f"{a:5.2f}" for a in holding[hands]))
 claim("one_hand", "RoPE at 4 × the training length: accuracy with hand 1 held at 23, less "
       "the better of: slower hands held there, hand 1 held at 48",
       holding[1,][2] - max(holding[2, 3][2], holding[1,][3]), at_least=0.4, thesis=True)  # fmt: skip
@@ -315,8 +316,8 @@ claim("more_keys_do_no_harm", "RoPE, slow pairs held at 23: accuracy at 96 less 
       holding[1, 2, 3][2] - plain["RoPE"][0], at_least=-0.05)  # fmt: skip
 
 # %% [markdown]
-# With hands 1 to 3 held at 23, accuracy is back among four times as many keys, so their number did no harm. Hand 1 alone is enough. Hands 2 and 3
-# left their range as well, but barely moved. The cure is the vote, not the familiar angle as such: held at 3, which is trained, hand 1
+# With hands 1 to 3 held at 23, accuracy is back among four times as many keys, so their number did no harm. Hand 1 alone is enough. Holding 2 and 3,
+# which left their range as well, changes nothing. The cure is the vote, not the familiar angle as such: held at 3, which is trained, hand 1
 # votes for all far keys, as it does at 48. Hand 0, which has been everywhere, also cures or not depending on where it stops,
 # because any stopped hand says the same of all far keys. So a cure alone convicts no hand; the chart does.
 #

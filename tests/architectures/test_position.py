@@ -252,6 +252,8 @@ def test_buckets_are_in_range_and_rise_with_the_distance(causal: bool, half: int
         (lambda: rope_cos_sin(torch.arange(3), 4, base=0.0), ValueError, r"base must be above 0, got 0\.0"),
         (lambda: apply_rope(torch.ones(3, 4), torch.arange(2)), ValueError, "each of x's 3 places"),
         (lambda: apply_rope(torch.ones(3, 4), torch.tensor(2)), ValueError, "each of x's 3 places"),
+        (lambda: apply_rope(torch.ones(3, 4), torch.ones(5, 3)), ValueError, r"got shape \(5, 3\)"),
+        (lambda: apply_rope(torch.ones(2, 3, 4), torch.ones(5, 3)), ValueError, r"broadcast to \(2, 3\)"),
         (
             lambda: apply_rope(torch.ones(4), torch.arange(4)),
             ValueError,
