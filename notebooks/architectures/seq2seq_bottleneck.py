@@ -99,7 +99,8 @@ _ = setup()  # the page stays on the CPU: its models are tiny
 #
 # with $y_0 = \text{BOS}$, $W$ of shape $(C, H)$ and $U$ of shape $(H, C)$. (Their decoder reads $c$ at every step as well;
 # {cite:t}`sutskever2014sequence` hand over the LSTM's state itself.) A batch of $B$ sources is padded to one length, so $h_S$
-# is each row's last *valid* state. `model(source, target_in, lengths)` encodes, then decodes.
+# is each row's last *valid* state. `model(source, target_in, lengths)` encodes, then decodes. The lines of `decode` under
+# `self.attend` are for [attention](bahdanau_luong_attention); on this page it is None.
 
 # %%
 show(Seq2Seq.encode, Seq2Seq.decode, Seq2Seq.greedy, shift_right)

@@ -1,5 +1,5 @@
 """Blind the query of the dot product: all scores are then 0 and the weights uniform, as in the control. The
-path to the states, the parameters and the training stay, and nothing is left of what choosing brings."""
+path to the states and the parameters stay, and nothing is left of what choosing brings."""
 
 import functools
 from typing import Any
