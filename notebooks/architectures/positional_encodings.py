@@ -87,7 +87,7 @@ _ = setup()  # the page stays on the CPU
 # | turns over 95 steps | 15 | 1.5 | 0.15 | 0.015 |
 #
 # Train on 24 tokens and distances reach 23. Hand 0 has then been everywhere. Hands 2 and 3 stay near their start even at 96 tokens.
-# Hand 1 knows a third of its dial and will be sent all around it. Hand 1 is the suspect.
+# Hand 1, which knows a third of its dial and will be sent all around it, is the suspect.
 #
 # ## Two schemes mark the token, three mark the pair
 #
@@ -267,7 +267,8 @@ model = models["RoPE"]
 means = (model.tokens @ model.qkv[:, 0]).mean(1).detach()  # (R, 3D)
 q, k, _ = means.unflatten(-1, (3, H, 1, D // H)).unbind(1)  # (R, H, 1, d)
 products = apply_rope(q.expand(-1, -1, 96, -1), torch.arange(96), base) * k
-shares = products.unflatten(-1, (2, -1)).sum(-2).mean((0, 1)).T / (D / H) ** 0.5  # (d/2, 96)
+# (d/2, 96), mean of heads and draws:
+shares = products.unflatten(-1, (2, -1)).sum(-2).mean((0, 1)).T / (D / H) ** 0.5
 
 # %% mystnb={"image": {"alt": "Share of a score against distance, 0 to 95, with the trained distances up to 23 shaded. Hand 0 swings quickly and is highest at 3 and every six steps or so after it. Hand 1 falls through nearly all of the shaded part, then rises to its highest value near 52. Hands 2 and 3 stay near zero. The sum of all four is highest at 3 among the trained distances and higher still around 50."}} tags=["hide-input"]
 _, ax = plt.subplots(figsize=(5.6, 3.8))
@@ -291,8 +292,8 @@ plt.show()
 # %%
 def turned(x: Tensor, places: Tensor, hands: tuple, instead: Tensor) -> Tensor:
     """RoPE, with these hands turned as if at other places."""
-    chosen = torch.tensor([i in hands for i in range(D // H // 2)])
-    chosen = chosen.repeat(2)  # hand i is dimensions i and i + d/2
+    # Hand i is dimensions i and i + d/2.
+    chosen = torch.tensor([i in hands for i in range(D // H // 2)] * 2)
     return torch.where(chosen, apply_rope(x, instead, base), apply_rope(x, places, base))
 
 
@@ -394,10 +395,6 @@ claim("interpolation_needs_tuning", "RoPE at 96 tokens, untuned: accuracy with "
 # :::{dropdown} ALiBi's perplexity even improves at twice the length. Does it use the longer context?
 # Not by that alone. {cite:t}`press2022train` attribute the gain mostly to fewer tokens with a short context at the start of each window. A retrieval test tells.
 # :::
-#
-# :::{dropdown} Which relative scheme came first in Transformers?
-# {cite:t}`shaw2018self` learn a vector for each distance, clipped at a maximum, and add it to keys and values. T5 reduces it to a scalar per head and bucket.
-# :::
 
 # %% [markdown] tags=["exercise"]
 # ## Your turn
@@ -432,7 +429,7 @@ check("apply_rope", apply_rope)
 # %% [markdown] tags=["references"]
 # ## References
 #
-# - {cite:t}`vaswani2017attention`: sinusoids. {cite:t}`shaw2018self`: relative vectors. {cite:t}`raffel2020exploring`: T5's buckets.
+# - {cite:t}`vaswani2017attention`: sinusoids. {cite:t}`shaw2018self`: the first relative scheme, a vector for each distance. {cite:t}`raffel2020exploring`: T5's buckets.
 # - {cite:t}`su2021roformer`: RoPE. {cite:t}`press2022train`: ALiBi, and extrapolation as a question.
 # - {cite:t}`chen2023extending` and {cite:t}`peng2024yarn`: context extension, pair by pair.
 # - {cite:t}`haviv2022transformer` and {cite:t}`kazemnejad2023impact`: no positions at all. {cite:t}`barbero2025round`: what trained pairs do.
