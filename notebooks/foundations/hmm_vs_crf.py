@@ -239,7 +239,7 @@ for name, count in (("character", 1), ("window", columns)):
     both = (hmm, for_tags)
     powers = [replace(model, table=r * model.table) for model in both for r in exponents]
     best = min(powers, key=lambda model: judge(model, x, held_out)[2])
-    crf = fit_crf(hmm, *data, l2=penalties[name], steps=25)
+    crf = fit_crf(hmm, *data, l2=penalties[name], steps=35)
     models = {"HMM": hmm, "HMM for tags": for_tags, "HMM, exponent": best, "CRF": crf}
     results |= {f"{kind}, {name}": judge(model, x) for kind, model in models.items()}
     kept[name] = hmm, x
@@ -274,7 +274,7 @@ over = {name: expected[name] - right[name] for name in results}
 gain = {name: loss[f"HMM, {name}"] - loss[f"CRF, {name}"] for name in penalties}
 claim("repair_where_features_overlap", "fitting p(tags | string) instead of counting: loss"
       " for each character that it saves on overlapping windows, beyond what on single characters",
-      gain["window"] - gain["character"], at_least=0.025, unit="nats", thesis=True)  # fmt: skip
+      gain["window"] - gain["character"], at_least=0.03, unit="nats", thesis=True)  # fmt: skip
 claim("nothing_alone", "single characters, 1,200 strings: HMM and CRF, difference in loss for"
       " each character", abs(gain["character"]), at_most=0.02, unit="nats")  # fmt: skip
 claim("tags_from_features", "right tags that a CRF on windows gains over an HMM on single"
@@ -292,7 +292,7 @@ claim("copies_buy_confidence", "HMM fed each character five times: rise of the s
 saved = {name: loss[f"HMM, {name}"] - loss[f"HMM, exponent, {name}"] for name in penalties}
 claim("one_number", "windows: of the loss that a CRF saves against an HMM, the share that the"
       " HMM saves with one tuned exponent on its emissions",
-      saved["window"] / gain["window"], at_least=0.5)  # fmt: skip
+      saved["window"] / gain["window"], at_least=0.6)  # fmt: skip
 claim("exponent_idle", "single characters: change of an HMM's loss for each character by a"
       " tuned exponent", abs(saved["character"]), at_most=0.01, unit="nats")  # fmt: skip
 
