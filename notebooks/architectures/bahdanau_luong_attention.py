@@ -150,8 +150,8 @@ claim("softmax_of_one", "softmax over an axis of size 1: largest change it makes
 # weights, and differ in whether the weights depend on the scores. Lest slow learning be what the first two lack, they get twice the updates.
 
 # %%
-# Try: narrow = 64, a wide vector. The path to the states is then worth much less, path_helps
-# breaks, and the thesis holds: choosing is still worth as much.
+# Try: narrow = 64, a wide vector. Their mean then adds next to nothing to it, path_helps
+# breaks, and the thesis holds: choosing is worth nearly as much as before.
 narrow, width, updates = 4, 64, 100  # C, H
 batch_size, learning_rate = 64, 0.01  # as on the page before; here it falls to 0
 longest, BOS, EOS, PAUSE = 6, 10, 11, 12
@@ -204,7 +204,7 @@ curves = {name: [accuracy(model, x) for x in sources] for name, model in models.
 shuffled = torch.rand(300, 10, generator=generator(29)).argsort(dim=-1)  # all ten digits
 no_repeats = accuracy(models["chosen"], shuffled)
 
-# %% mystnb={"image": {"alt": "Line chart: teacher-forced accuracy against the number of digits, for three models. Without attention the line falls steeply from two digits on. With uniform weights it falls later and ends at six digits well above. With chosen weights it stays high up to six digits, the longest in training, marked by a dashed line, and falls beyond it. An open circle at ten digits, for numbers in which no digit occurs twice, lies well above the end of that line."}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Line chart: teacher-forced accuracy against the number of digits, for three models. Without attention the line falls from the start. With uniform weights it falls later and ends at six digits well above. With chosen weights it stays high up to six digits, the longest in training, marked by a dashed line, and falls beyond it. An open circle at ten digits, for numbers in which no digit occurs twice, lies well above the end of that line."}} tags=["hide-input"]
 _, ax = plt.subplots(figsize=(6.4, 3.4))
 for name, curve in curves.items():
     ax.plot(lengths, curve, "o-", label=name)
@@ -233,7 +233,7 @@ claim("repeats_mislead", "dot-product weights, ten digits: accuracy if no digit 
 # The mean of the states is one vector again, but 64 numbers wide instead of four, and close to every step: it brings a large part of the gain. The choice brings most of the rest, with
 # no parameter more and half the updates. What all three would reach with many, this page does not show.
 #
-# Beyond six digits accuracy falls again. It is tempting to say that the model was never shown a seventh place. But ten digits of which none occurs twice are copied far better than ten
+# Beyond six digits accuracy falls again. It is tempting to say that the model was never shown a seventh place. But ten digits of which none occurs twice are copied clearly better than ten
 # random ones, at the same places. So something else goes wrong, and the weights can tell what.
 #
 # ## It finds its place by the digit before, not by counting
@@ -297,7 +297,7 @@ unlike, as_both, as_value = borrowed(stranger, 3)  # the fourth digit
 alike, _, _ = borrowed(torch.where(place == 2, source, stranger), 3)
 other = Encoded(own.states, own.lengths, own.summary.roll(1, dims=0))
 misled = model.decode(prefix, other)[0].argmax(dim=-1)
-claim("changes_there", "one state exchanged: outputs changed at its step minus elsewhere",
+claim("changes_there", "one state exchanged: share of outputs changed, own step minus others",
       effect[on].mean() - effect[~on].mean(), at_least=0.6)  # fmt: skip
 claim("found_by_digit", "weight of an unrelated number's state: with the own digit before it "
       "minus with a random one", alike - unlike, at_least=0.25)  # fmt: skip
@@ -312,7 +312,7 @@ claim("vector_bypassed", "accuracy lost when the decoder starts from another num
 # it. Where that digit occurs twice, two states answer.
 #
 # The unrelated state is not misread, it is not found. Under the own keys, its digit is mostly written. The key is the address, the value the content, and here one
-# vector must be both. A Transformer projects them apart. A map of weights shows what the keys do; about the values it is silent.
+# vector must be both. A Transformer projects them apart; its induction heads, too, look for what followed the current token before {cite:p}`olsson2022context`. A map of weights shows what the keys do; about the values it is silent.
 #
 # The narrow vector, which was all the decoder had, is hardly used any more: another number's does no harm to speak of.
 #
@@ -371,7 +371,7 @@ claim("dot_is_sharp", "nats below uniform at width 512: unscaled dot minus addit
 # :::
 #
 # :::{dropdown} What does it cost?
-# $T \cdot S$ scores and as many weighted sums, so twice the lengths cost four times as much. A fixed vector costs nothing per pair. Memory for the states grows with $S$, the price of not compressing. Luong's *local* attention looks at a window around one predicted position.
+# $T \cdot S$ scores and as many weighted sums, so twice the lengths cost four times as much. Memory for the states grows with $S$, the price of not compressing. Luong's *local* attention looks at a window around one predicted position.
 # :::
 #
 # :::{dropdown} Can it stream?
@@ -379,7 +379,7 @@ claim("dot_is_sharp", "nats below uniform at width 512: unscaled dot minus addit
 # :::
 #
 # :::{dropdown} What is hard attention?
-# It reads one position, drawn from the weights, instead of the average. Sampling has no derivative, so it is trained with a REINFORCE-like estimate of the gradient {cite:p}`xu2015show`. It saves reading, and brings noise.
+# It reads one position, drawn from the weights, instead of the average. Sampling has no derivative, so it is trained with a REINFORCE-like estimate of the gradient {cite:p}`xu2015show`.
 # :::
 #
 # :::{dropdown} The model repeats a phrase or skips one. Why, and what helps?
@@ -387,7 +387,7 @@ claim("dot_is_sharp", "nats below uniform at width 512: unscaled dot minus addit
 # :::
 #
 # :::{dropdown} Does attention act as a memory?
-# {cite:t}`britz2017massive` compare gradients and suggest that in their models it acted more like a weighted skip connection than a memory. Here it carries content: exchange a state, and the output follows. Both can be true, of different models.
+# {cite:t}`britz2017massive` compare gradients and suggest that in their models it acted more like a weighted skip connection than a memory. Here it carries content: exchange a state, and the output follows.
 # :::
 
 # %% [markdown] tags=["exercise"]
@@ -423,4 +423,4 @@ check("cross_attention", cross_attention)
 # - {cite:t}`bahdanau2015neural`: additive attention. {cite:t}`luong2015effective`: dot and general scores, input feeding.
 # - {cite:t}`britz2017massive`: additive against multiplicative, by width. {cite:t}`vaswani2017attention`: the scale.
 # - {cite:t}`koehn2017six`: attention against alignment. {cite:t}`see2017point`: coverage.
-# - {cite:t}`xu2015show`: hard attention. {cite:t}`raffel2017online`: monotonic attention.
+# - {cite:t}`olsson2022context`: induction heads. {cite:t}`xu2015show`: hard attention. {cite:t}`raffel2017online`: monotonic attention.
