@@ -169,8 +169,7 @@ def held_out_bits(text: bytes) -> torch.Tensor:
     return F.cross_entropy(logits, torch.tensor(list(text)), reduction="none") / math.log(2)
 
 
-sample = test[:1000]
-untrained = held_out_bits(sample).mean()
+sample, untrained = test[:1000], held_out_bits(test[:1000]).mean()
 adam = Adam(network.parameters(), lr=0.03)
 fit(network, lambda step: ids[starts[step][:, None] + torch.arange(T + 1)], next_token_loss,
     optimizer=adam, num_steps=steps, schedule=lambda step: 1 - step / steps, max_norm=1.0)  # fmt: skip

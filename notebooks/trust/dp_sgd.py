@@ -70,7 +70,6 @@ from lmprep.data.corpora import digits
 from lmprep.evidence import agrees, claim
 from lmprep.notebook import generator, setup, show
 from lmprep.practice import check
-from lmprep.training.optim import SGD
 from lmprep.trust.privacy import (
     ORDERS,
     clip_and_noise,
@@ -200,7 +199,7 @@ y, test_y = (data[split][:]["label"] for split in ("train", "test"))
 def private_accuracy(sigma: float, k: int) -> Tensor:
     """Test accuracy of a linear classifier of digits after DP-SGD."""
     model = nn.Linear(64, 10)
-    dp_sgd(model, F.cross_entropy, x, y, optimizer=SGD(model.parameters(), lr=4.0),
+    dp_sgd(model, F.cross_entropy, x, y, optimizer=torch.optim.SGD(model.parameters(), lr=4.0),
            num_steps=steps, sample_rate=sample_rate, max_norm=1.0, noise_multiplier=sigma,
            generator=generator(k))  # fmt: skip
     return (model(test_x).argmax(1) == test_y).double().mean()
