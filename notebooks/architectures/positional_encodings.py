@@ -273,8 +273,8 @@ shares = products.unflatten(-1, (2, -1)).sum(-2).mean((0, 1)).T / (D / H) ** 0.5
 # %% mystnb={"image": {"alt": "Share of a score against distance, 0 to 95, with the trained distances up to 23 shaded. Hand 0 swings quickly and is highest at 3 and every six steps or so after it. Hand 1 falls through nearly all of the shaded part, then rises to its highest value near 52. Hands 2 and 3 stay near zero. The sum of all four is highest at 3 among the trained distances and higher still around 50."}} tags=["hide-input"]
 _, ax = plt.subplots(figsize=(5.6, 3.8))
 ax.axvspan(0, T - 1, color="0.9")
-labels = ["hand 0", "hand 1", "hand 2", "hand 3", "all four"]
-ax.plot(torch.stack([*shares, shares.sum(0)]).T, label=labels)
+labels = ["hand 0", "hand 1", "all four", "hand 2", "hand 3"]
+ax.plot(torch.stack([*shares[:2], shares.sum(0), *shares[2:]]).T, label=labels)
 ax.set(title="Hand 1 is highest where it has not been", xlim=(0, 116),
        xlabel="distance (shaded: trained)", ylabel="share of the score")  # fmt: skip
 label_lines(ax)
@@ -318,7 +318,7 @@ claim("more_keys_do_no_harm", "RoPE, slow pairs held at 23: accuracy at 96 less 
 
 # %% [markdown]
 # With hands 1 to 3 held at 23, accuracy is back among four times as many keys, so their number did no harm. Hand 1 alone is enough. Holding 2 and 3,
-# which left their range as well, changes nothing. The cure is the vote, not the familiar angle as such: held at 3, which is trained, hand 1
+# which left their range as well, changes next to nothing. The cure is the vote, not the familiar angle as such: held at 3, which is trained, hand 1
 # votes for all far keys, as it does at 48. Hand 0, which has been everywhere, also cures or not depending on where it stops,
 # because any stopped hand says the same of all far keys. So a cure alone convicts no hand; the chart does.
 #
@@ -360,8 +360,9 @@ claim("interpolation_needs_tuning", "RoPE at 96 tokens, untuned: accuracy with "
 # ```python
 # position_embedding = nn.Embedding(sequence_length, width)
 # x = position_embedding(ids)  # ids are tokens, not places; their embeddings are gone
+# x = token_embedding(ids) + position_embedding(torch.arange(T))  # right
 # ```
-# It runs as long as ids stay below `sequence_length`. Both *the* get one "position", so the model is as blind to order as before.
+# It runs as long as ids stay below `sequence_length`. In *the cat saw the dog*, both *the* get one "position", so the model is as blind to order as before.
 #
 # **"Sinusoids are a formula, so they extrapolate."** Their authors thought that they may {cite:p}`vaswani2017attention`. The sum of $\cos (m-n)\,\omega_i$, which is $p_m \cdot p_n$, does depend on the
 # distance alone. A score is $(x_m + p_m)^\top W_Q W_K^\top (x_n + p_n)$, however: the matrices mix the pairs, and the products of a token with a place contain
