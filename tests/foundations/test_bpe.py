@@ -181,6 +181,11 @@ def test_overlapping_pairs_merge_from_the_left() -> None:
     assert trained.encode("aaaaa") == [256, 256, 97]
 
 
+def test_merges_come_back_from_json() -> None:
+    trained = BPE.train("new newer newest renew", 260)
+    assert BPE(json.loads(json.dumps(trained.merges))).merges == trained.merges
+
+
 def test_no_token_reaches_across_chunks() -> None:
     trained = BPE.train("ab 12 ab 12 ab 12, ab 12,", 400)
     assert all(len(chunks(token)) == 1 for token in trained.tokens)
@@ -216,6 +221,7 @@ def test_the_same_bytes_are_one_token() -> None:
         (lambda: BPE([(97, 256)]), ValueError, r"ids from 0 to 255 here, got \(97, 256\)"),
         (lambda: BPE([(-1, 97)]), ValueError, r"got \(-1, 97\)"),
         (lambda: BPE([(97, 98), (97, 98)]), ValueError, "distinct"),
+        (lambda: BPE([(97, 98, 99)]), ValueError, "too many values"),  # type: ignore[list-item]
         (lambda: BPE([]).decode([256]), ValueError, "ids must be from 0 to 255, got 256"),
         (lambda: BPE([]).decode([-1]), ValueError, "got -1"),
         (lambda: BPE([]).decode([1.0]), TypeError, "integer"),  # type: ignore[list-item]

@@ -57,7 +57,7 @@ class BPE:
     """
 
     def __init__(self, merges: Iterable[Pair]) -> None:
-        self.merges = tuple(merges)
+        self.merges = tuple((first, second) for first, second in merges)  # JSON's lists become pairs
         self._rank = {pair: rank for rank, pair in enumerate(self.merges)}
         if len(self._rank) < len(self.merges):
             raise ValueError("merges must be distinct, got a pair twice")
