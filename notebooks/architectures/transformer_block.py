@@ -382,6 +382,11 @@ claim("six_n", "GPT-2 small at full context: training FLOPs over 6N",
 # so that parameters stay equal {cite:p}`shazeer2020glu`. Stream, two sublayers and addition are the same.
 # :::
 #
+# :::{dropdown} Why not batch norm?
+# Layer norm needs one token's vector and does the same in training and use. Batch norm's means and variances come from the batch: they mix in
+# later tokens, which a causal model must not see, and in text fluctuate a lot during training {cite:p}`shen2020powernorm`.
+# :::
+#
 # :::{dropdown} Encoder-only, decoder-only, encoder–decoder: what differs?
 # The mask and one sublayer. An encoder block has no causal mask. A decoder-only block is this page's. In an encoder–decoder
 # {cite:p}`vaswani2017attention` decoder blocks have a third sublayer between the two, cross-attention with keys and values from the encoder's output.
