@@ -233,6 +233,18 @@ def test_encoder_is_transformers_bert(bert: Any, encoder: Encoder, padded: bool)
 
 
 @torch.no_grad()
+def test_layers_come_before_the_last_norm() -> None:
+    config = EncoderConfig(
+        vocab_size=V, context_length=T, width=D, num_layers=L, num_heads=H, norm_first=True
+    )
+    encoder = Encoder(config, generator())
+    nn.init.normal_(encoder.final_norm.weight, generator=generator())
+    layers = encoder.layers(some_ids())
+    assert len(layers) == L + 1
+    torch.testing.assert_close(encoder.final_norm(layers[-1]), encoder(some_ids()))
+
+
+@torch.no_grad()
 def test_padding_changes_nothing_and_a_token_everything(encoder: Encoder) -> None:
     ids = some_ids(B=1, length=7)
     alone = encoder(ids)

@@ -94,6 +94,14 @@ def test_what_has_no_gradient_stays_and_takes_no_decay() -> None:
         assert weight.tolist() == [1, 1]
 
 
+def test_a_step_leaves_the_gradient_as_it_was() -> None:
+    for optimizer in (SGD([w := torch.ones(2, requires_grad=True)], lr=0.1, momentum=0.9), Adam([w])):
+        w.grad = torch.tensor([1.0, 2.0])
+        optimizer.step()
+        optimizer.step()
+        assert w.grad.tolist() == [1, 2]
+
+
 def test_zero_grad_forgets() -> None:
     weight = torch.ones(2, requires_grad=True)
     weight.sum().backward()
