@@ -70,6 +70,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lmprep.architectures import transformer
 from lmprep.architectures.attention import attention
+from lmprep.architectures.norms import layer_norm, rms_norm
 from lmprep.evidence import agrees, claim
 from lmprep.notebook import generator, setup, show
 from lmprep.plotting import label_lines
@@ -105,16 +106,9 @@ for name in (name for name in weights if name.startswith("h.0.")):
 
 
 # %%
-def layer_norm(x, gain, bias, eps=1e-5):
-    centered = x - x.mean(dim=-1, keepdim=True)
-    variance = centered.square().mean(dim=-1, keepdim=True)  # over D, not D − 1
-    return centered / (variance + eps).sqrt() * gain + bias
+show(layer_norm, rms_norm)
 
-
-def rms_norm(x, gain, eps=1e-5):
-    return x / (x.square().mean(dim=-1, keepdim=True) + eps).sqrt() * gain
-
-
+# %%
 x = torch.randn(2, 5, 32, generator=generator(2), dtype=torch.float64)
 gain, bias = torch.randn(2, 32, generator=generator(3), dtype=torch.float64)
 agrees("layer_norm", "torch.nn.functional.layer_norm", layer_norm(x, gain, bias),
