@@ -9,6 +9,8 @@ JOBS ?= 2
 BIN := .venv/bin
 WITH := PYTHONPATH="$(CURDIR)/book/_ext" OMP_NUM_THREADS=1
 PY := $(WITH) $(BIN)/python
+# IPython would take packages from another environment that the reader has activated.
+unexport VIRTUAL_ENV
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 TORCH := $(shell grep '^torch==' requirements.lock)
 # The name of the stamp changes with what is to be installed, so a changed lock is picked up by itself.
