@@ -301,7 +301,7 @@ final = {name: rate[-1] for name, rate in rates.items()}
 claim("blank_restored", "n-gram counts from a blank start: unseen text restored from the file, 1 = yes",
       restored, at_least=1)  # fmt: skip
 claim("beats_each", "n-gram counts from a blank start: file over the best of zlib, bz2 and lzma",
-      final["counts"] / sorted(final.values())[1], at_most=0.99)  # fmt: skip
+      final["counts"] / sorted(final.values())[1], at_most=0.985)  # fmt: skip
 
 # %% [markdown]
 # All of them bet on the past: zlib and lzma that a stretch of it comes again, literally, while bz2 sorts bytes by their context.
