@@ -44,7 +44,7 @@
 # A penalty $\frac\lambda2\|\theta\|^2$ adds $\lambda\theta$ to the gradient, and then $\sqrt v$ divides it as well.
 # AdamW multiplies $\theta$ by $1-\eta\lambda$ instead.
 #
-# This is about training speed. It promises nothing for unseen text, and in small batches well-tuned momentum can
+# All this is about training speed. It promises nothing for unseen text, and in small batches well-tuned momentum can
 # keep up.
 # :::
 
@@ -52,10 +52,10 @@
 # ## What the interviewer listens for
 #
 # - Junior: writes momentum, Adam's two averages and the update, with $\varepsilon$ outside the root.
-# - Junior: says what a schedule and a penalty are, beside the optimizer: other knobs.
+# - Junior: tells a schedule and a penalty from an optimizer.
 # - Mid: derives bias correction from weights that sum to $1-\beta^t$.
-# - Mid: shows that scaling the loss changes SGD's path and not Adam's.
-# - Mid: explains why L2 inside Adam and AdamW's decay differ, and that in plain SGD they agree up to a factor $\eta$.
+# - Mid: shows that scaling a gradient by a constant scales SGD's steps and leaves Adam's alone.
+# - Mid: explains why L2 inside Adam and AdamW's decay differ, and why in plain SGD they are the same.
 # - Senior: explains why rare words suffer under one learning rate, and says how to isolate that cause.
 # - Senior: compares optimizers at each one's own best learning rate, and knows where the gap shrinks.
 
@@ -79,7 +79,7 @@ from lmprep.training.optim import SGD, Adam, AdamW, PooledAdam
 device = setup()
 
 # %% [markdown]
-# ## A word at 0.1 % of the text gets a seventieth of what *the* gets
+# ## One learning rate means 256 different ones
 #
 # Take the smallest language model: a table with one row of logits per word, its prediction of the word that follows. For row
 # $k$ let $\pi_k$ be the word's share of the text, $q_k$ how often each word follows it, and $p_k$ the softmax of the row.
@@ -90,11 +90,12 @@ device = setup()
 # $$
 #
 # The rows never meet. Gradient descent, $\theta \leftarrow \theta - \eta g$, thus trains each row alone, with its own
-# learning rate $\eta\pi_k$. Say $\eta = 10$: a word with 7 % of the text takes steps of rate 0.7, a word with 0.1 %, of
-# rate 0.01. Raising $\eta$ does not help for long. The curvature of row $k$ is at most $\pi_k/2$, and gradient descent is
-# sure to be stable only for $\eta$ below 2 over the curvature: $4/\pi_1$, where $\pi_1$ is the *commonest* word's share.
+# learning rate $\eta\pi_k$. Say $\eta = 10$: a word with 7 % of the text is trained at rate 0.7, a word with 0.1 % at
+# rate 0.01. Raising $\eta$ does not help for long, because the *commonest* row must stay stable. Gradient descent
+# overshoots where $\eta$ exceeds 2 over the curvature. That of row $k$ is at most $\pi_k/2$, less where many words may follow.
 #
-# Best of all, the optimum is known: $p_k = q_k$, the counts. So we can say exactly how far each word is from it.
+# The optimum is known: $p_k = q_k$, the counts. So we can say exactly how far each word is from it. The text is Python's
+# language reference.
 
 # %%
 V = 256  # the commonest 255 words, and row 0 for all others
@@ -121,8 +122,8 @@ for name in ("the", "is", "of", "evaluated", "block"):
 # ## Four changes turn gradient descent into AdamW
 #
 # **Momentum** steps along a velocity, $v \leftarrow \mu v + g$. Unrolled, $v_t = \sum_{i\le t} \mu^{t-i} g_i$: a steady
-# gradient is amplified by $1/(1-\mu)$, ten for $\mu = 0.9$, while one that flips its sign nearly cancels. All rows are
-# amplified alike, so the ratio between words stays.
+# gradient is amplified by $1/(1-\mu)$, ten for $\mu = 0.9$; one that flips its sign at each step is halved. A factor $\pi_k$ in
+# all of a row's gradients stays a factor in its steps, so the ratio between words stays too.
 #
 # **Division.** To cancel $\pi_k$, divide by something proportional to it that the optimizer can observe: the size of
 # the gradients. From here on $v$ is no velocity but an average of squares, one number per coordinate:
@@ -136,7 +137,8 @@ for name in ("the", "is", "of", "evaluated", "block"):
 # $1-\beta_1^t$, at $t = 1$ only 0.1. So $\hat m = m/(1-\beta_1^t)$, and likewise $\hat v = v/(1-\beta_2^t)$: proper weighted
 # means. Without it the first step would be $0.1\,g$ over $\sqrt{0.001}\,|g|$, three times too long.
 #
-# **Decoupled decay.** AdamW first multiplies $\theta$ by $1-\eta\lambda$, then takes Adam's step.
+# **Decoupled decay.** AdamW first multiplies $\theta$ by $1-\eta\lambda$, then takes Adam's step. The sections below show
+# what division and decay are good for; first, all of it in code.
 
 # %%
 show(SGD.update, Adam.move, AdamW.update)
@@ -146,10 +148,9 @@ show(SGD.update, Adam.move, AdamW.update)
 # whose scales span six powers of ten, and write the loops out as explicit weighted sums.
 
 # %%
-lr, steps = 0.1, 100
-gradients = torch.randn(steps, 7, generator=generator(1)).double() * torch.logspace(-3, 3, 7)
-times = torch.arange(steps, dtype=torch.float64)
-age = times[:, None] - times  # (T, T): at step t, how long ago gradient i came
+lr, T = 0.1, 100
+gradients = torch.randn(T, 7, generator=generator(1)).double() * torch.logspace(-3, 3, 7)
+age = torch.arange(T).double()[:, None] - torch.arange(T)  # (T, T): steps since gradient i came
 
 
 # Where the gradients take weights that start at 0: (T, 7).
@@ -201,12 +202,12 @@ claim("frequency_cancels", "Adam, ε = 0: largest change in a logit if all words
       (train(exact_adam, equal) - plain).abs().max(), at_most=1e-8)  # fmt: skip
 
 # %% [markdown]
-# ## One v for the whole table is no help, one per word is nearly enough
+# ## A v per word closes the gap, one v for all does not
 #
-# Adam differs from momentum in several ways. Which of them matters? Change one thing: `Pooled` is Adam, except that $g^2$ is
-# averaged over the whole table, or over each word's row, before it enters $v$. Every optimizer gets 50 full-batch steps
-# at five learning rates, a factor of about three apart, and keeps the one with its lowest training loss. A second
-# series repeats everything with equally frequent words, and changes nothing else.
+# Adam differs from momentum in several ways. Which of them matters? Change one thing: `PooledAdam` is Adam, except that
+# $g^2$ is averaged over the whole table, or over each word's row, before it enters $v$. Every optimizer gets 50 full-batch
+# steps, each on the gradient of the entire text, at five learning rates about a factor of three apart, and keeps the
+# rate with its lowest training loss. A second series repeats everything with equally frequent words.
 
 # %%
 # Try: equalize = 0.5, the share of each word's rarity that is removed before the "text" runs.
@@ -218,6 +219,7 @@ optimizers = {
     "momentum": partial(SGD, momentum=0.9),
     "Adam, one v": partial(PooledAdam, over=(0, 1)),
     "Adam, v per word": partial(PooledAdam, over=(1,)),
+    "Adam, β₁ = 0": partial(Adam, betas=(0.0, 0.999)),
     "Adam": Adam,
 }
 
@@ -282,35 +284,38 @@ claim("faster_is_not_better", "test loss of the best rates: Adam minus momentum"
       tested[own_v] - tested["text", "momentum"], at_least=0.4, unit="nats")  # fmt: skip
 
 # %% [markdown]
-# SGD leaves rare words far from their optimum, momentum halves its loss, and Adam with one $v$ does no better than momentum,
-# although it averages, corrects and adapts. One $v$ per word closes nearly all of the gap; Adam's one per coordinate gains
-# little more. With equal frequencies one $v$ serves all. Rare words suffer as *predicted* words too, though less.
+# SGD leaves rare words far from their optimum. Momentum removes nearly half of what is missing.
+# Adam with one $v$ averages, corrects and adapts too, and does no better than momentum. One $v$ per word closes nearly all of the
+# gap, and Adam's own, one per coordinate, the rest. Without momentum, at $\beta_1 = 0$, the gap stays closed. With
+# equal frequencies one $v$ serves all words. Rare words suffer as *predicted* words too, though less.
 #
-# In this model words share no parameters; in a Transformer they do, and nothing cancels exactly. Still,
-# {cite:t}`kunstner2024heavy` found gradient descent slow on rare words there, and in vision models and linear ones made
-# heavy-tailed. They prove, in continuous time and for a simple case, that sign descent, which Adam resembles, is not.
+# In this table words share no parameters. In a Transformer they do, and nothing cancels exactly. Still,
+# {cite:t}`kunstner2024heavy` found gradient descent slow on rare words there, and also in vision models and linear models
+# whose classes they made heavy-tailed: a few common ones, and very many rare ones that add up. For a simple case in
+# continuous time they prove that sign descent, which steps by the sign of each gradient as Adam nearly does, is not slowed.
 #
-# The last column is a warning. The optimum of the training text repeats its accidents, and Adam gets there first: on held-out
-# text it is worst of all.
+# The last column is a warning. The optimum of the training text repeats its accidents, and Adam gets there first: on test text
+# it is the worst of all, until something regularizes it.
 #
 # ## A penalty is divided by √v, AdamW's decay is not
 #
-# In SGD, adding $\lambda\theta$ to the gradient shrinks $\theta$ by $1-\eta\lambda$: decay and L2 penalty are one. In Adam the
-# penalty enters $m$ and $v$. Where the data's gradient dominates, $\theta$ shrinks by about $\eta\lambda\theta/\sqrt v$ per step,
-# so a word with small gradients shrinks more. What does λ do to each word, and does it mean the same if the loss is scaled?
+# The L2 penalty $\frac\lambda2\|\theta\|^2$ adds $\lambda\theta$ to the gradient. In SGD that shrinks $\theta$ by the factor
+# $1-\eta\lambda$: decay and penalty are the same. In Adam $\lambda\theta$ enters $m$ and $v$. Where the data's gradient dominates
+# them, $\theta$ shrinks by about $\eta\lambda\theta/\sqrt v$ per step, so a word with small gradients shrinks more. AdamW shrinks
+# all words by the same factor. The table shows how much of each word's norm is left, and what remains when the loss is
+# multiplied by 1,000.
 
 # %%
 decayed = {"Adam": (Adam, 0.0), "Adam + L2": (Adam, 1e-5), "AdamW": (AdamW, 0.1)}
 kept, moved = {}, {}
-print("norm kept by      λ   words 1–32   words 225–256   all   all, loss × 1,000   test loss")
+print("norm kept by              words 1–32, 225–256   the same, loss × 1,000   test loss")
 for name, (make, decay) in decayed.items():
     setting = partial(make, lr=0.3, eps=0.0, weight_decay=decay)
     once, scaled = train(setting, share), train(setting, share, scale=1000)
-    groups = once.view(8, -1).norm(dim=1) / plain.view(8, -1).norm(dim=1)
-    kept[name], moved[name] = groups[-1] / groups[0], (scaled - once).abs().max()
-    everything = [table.norm() / plain.norm() for table in (once, scaled)]
-    print(f"{name:<10}{decay:9.0e}{groups[0]:13.2f}{groups[-1]:16.2f}{everything[0]:6.2f}"
-          f"{everything[1]:20.2f}{loss_on('test', once):12.2f}")  # fmt: skip
+    a, b = (t.view(8, -1).norm(dim=1) / plain.view(8, -1).norm(dim=1) for t in (once, scaled))
+    kept[name], moved[name] = a[-1] / a[0], (scaled - once).abs().max()
+    print(f"{name:<10} λ = {decay:<8.3g}{a[0]:13.2f}{a[-1]:10.2f}{b[0]:15.2f}{b[-1]:10.2f}"
+          f"{loss_on('test', once):12.2f}")  # fmt: skip
 claim("l2_shrinks_rare_more", "Adam + L2: norm kept by the rarest 32 words over that of the commonest",
       kept["Adam + L2"], at_most=0.7, unit="×")  # fmt: skip
 claim("adamw_shrinks_alike", "AdamW: norm kept by the rarest 32 words over that of the commonest",
@@ -319,14 +324,15 @@ claim("adamw_ignores_scale", "AdamW, ε = 0: largest change in a logit if the lo
       moved["AdamW"], at_most=1e-8)  # fmt: skip
 
 # %% [markdown]
-# Both make held-out text much cheaper. L2 is no mistake: given time it finds the minimum of loss plus penalty, where words with little
-# evidence are pulled harder. But its λ depends on the loss's scale, AdamW's only on $\eta$.
+# Both make test text much cheaper. L2 is no mistake: it heads for the minimum of loss plus penalty, where words with little
+# evidence are pulled harder, and here it serves as well as AdamW. But its λ is weighed against the loss, so at 1,000 times
+# the loss it all but vanishes. AdamW's decay per step is $\eta\lambda$ whatever the gradients are: one knob less to retune.
 #
 # ## A plateau schedule needs something to watch
 #
-# A schedule is no optimizer: it turns $\eta$ down during training. The source's recipe, Adam with the learning rate
-# cut to a fifth when `val_loss` stops falling, hands over no validation data, so it never fires. Here it has
-# some, and trains in batches of 256:
+# A schedule is no optimizer: it changes $\eta$ during training. A recipe often seen in Keras is Adam with a learning rate
+# that is cut to a fifth when `val_loss` stops falling. Forget to hand over validation data, and it never fires. Here it has
+# some, looks at it every 40 batches of 256, and cuts as soon as the loss rises:
 
 
 # %%
@@ -338,7 +344,7 @@ def batch_loss(model: nn.Embedding, batch: Tensor) -> Tensor:
 def run(factor: float) -> tuple[float, float]:
     model = nn.Embedding.from_pretrained(torch.zeros(V, V), freeze=False)
     adam, best = Adam(model.parameters(), lr=0.1), float("inf")
-    for draw in torch.randint(pairs["train"].size(1), (10, 40, 256), generator=generator(2)):
+    for draw in torch.randint(pairs["train"].size(1), (8, 40, 256), generator=generator(2)):
         batches = [pairs["train"][:, chosen] for chosen in draw]  # 40 of (2, 256)
         fit(model, batches, batch_loss, optimizer=adam, num_steps=40)
         loss = loss_on("validation", model.weight.detach())
@@ -355,26 +361,26 @@ claim("cuts_stop_training", "training loss: rate cut at the plateau minus consta
       cut[0] - steady[0], at_least=0.03, unit="nats")  # fmt: skip
 
 # %% [markdown]
-# Here the cuts all but stop training, on training text as well: early stopping by another name. Where the model is not
-# overfitting, a lower rate mainly averages out the batches' noise.
+# The cuts stop the learning, on training text as well: early stopping by another name. Where a model does not overfit, a
+# lower rate mainly averages out the batches' noise.
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
 #
-# **"Adam is SGD plus momentum."** That is half of its name, *adaptive moment estimation*: two moments. Set $\beta_1 = 0$ and
-# there is no momentum left, but rare words are still served.
+# **"Adam is SGD plus momentum."** The name says *adaptive moment estimation*, and the second moment is what SGD lacks. The row
+# $\beta_1 = 0$ of the experiment has no momentum at all (RMSProp, but for bias correction) and beats SGD with momentum.
 #
 # **"Adam sets its own learning rates, so there is nothing to tune."** It sets their ratios. At $t = 1$ each
 # coordinate moves by $\eta$, up to $\varepsilon$, so $\eta$ has the units of a weight. If weights start with standard deviation
 # 0.02, then $\eta = 0.1$ throws all of them away in one step.
 #
-# **"`weight_decay=0.01` means the same in Adam and AdamW."** A colleague replaced `Adam` by `AdamW` and kept the value, and the
-# model hardly regularized any more. The table shows why: to shrink it to a similar extent, λ had to differ by four
-# powers of ten.
+# **"`weight_decay` means the same in Adam and AdamW."** Replace one by the other, keep the value, and the model may hardly be
+# regularized any more, or far too much. The two values above do about equally well on test text and differ by four powers
+# of ten.
 #
-# **"`ReduceLROnPlateau` prevents overfitting."** Keras only warns if the metric it monitors does not exist, and with
-# patience 5 it can fire once in 10 epochs. Cutting $\eta$ slows all learning. Language models are usually
-# trained with warmup and a decay planned per step.
+# **"The schedule lowers the rate to avoid overfitting."** Said of `ReduceLROnPlateau(monitor='val_loss')` in a `fit` without
+# validation data, where Keras only prints a warning. With patience 5 in 10 epochs it could fire once at most. Large language
+# models see most of their text once and hardly overfit; their rate falls by plan, step by step, so that noise averages out.
 
 # %% [markdown] tags=["followups"]
 # ## Follow-ups
@@ -385,14 +391,14 @@ claim("cuts_stop_training", "training loss: rate cut at the plateau minus consta
 # :::
 #
 # :::{dropdown} Can v be smaller?
-# Adam-mini keeps one $v$ per block {cite:p}`zhang2025adammini`. Its code uses one per token in the embedding and
-# the output layer, like the row above. It halves the optimizer's memory.
+# Adam-mini keeps one $v$ per block of parameters and so saves about half of the optimizer's memory
+# {cite:p}`zhang2025adammini`. In embedding and output layer its code keeps one per token, as in the experiment.
 # :::
 #
 # :::{dropdown} Is noise not the reason?
-# {cite:t}`kunstner2023noise` enlarged the batch up to the whole data set, and the gap *grew*. Conversely,
-# {cite:t}`sreckovic2025batch` found that well-tuned momentum can match Adam in small batches. Frequency is one cause,
-# not the only one that is discussed.
+# Not the main one: {cite:t}`kunstner2023noise` enlarged the batch up to the whole data set, and Adam gained more from that
+# than SGD. Conversely, {cite:t}`sreckovic2025batch` found that well-tuned momentum can match Adam in small batches, which
+# rare words alone struggle to explain. The question is open.
 # :::
 #
 # :::{dropdown} Why β₂ = 0.95 for large models?
@@ -406,8 +412,8 @@ claim("cuts_stop_training", "training loss: rate cut at the plateau minus consta
 # :::
 #
 # :::{dropdown} Why are norms and biases not decayed?
-# They are few and scale or shift whole channels; shrinking a norm's gain toward 0 limits no capacity worth limiting. A
-# convention more than a theorem: pass two parameter groups.
+# They are few, and they scale or shift whole channels, so pulling them to 0 constrains the model oddly. It is a convention
+# more than a theorem. Pass two parameter groups, one with decay 0.
 # :::
 #
 # :::{dropdown} What is ε = 1e-8 in half precision?
@@ -424,8 +430,8 @@ claim("cuts_stop_training", "training loss: rate cut at the plateau minus consta
 # :::
 #
 # :::{dropdown} What comes after AdamW?
-# Shampoo and Muon treat a weight matrix as a matrix: Muon orthogonalizes its momentum. Embeddings and the output layer are
-# left to AdamW in common practice: the rows of words.
+# [Muon](https://kellerjordan.github.io/posts/muon/) treats a hidden layer's weights as a matrix and orthogonalizes its
+# momentum. Embeddings and the output layer, with their rows of words, are left to AdamW.
 # :::
 
 # %% [markdown] tags=["exercise"]
