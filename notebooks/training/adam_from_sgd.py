@@ -328,7 +328,7 @@ claim("adamw_ignores_scale", "AdamW, ε = 0: largest change in a logit if the lo
 # evidence are pulled harder, and here it serves as well as AdamW. But its λ is weighed against the loss, so at 1,000 times
 # the loss it all but vanishes. AdamW's decay per step is $\eta\lambda$ whatever the gradients are: one knob less to retune.
 #
-# ## A plateau schedule needs something to watch
+# ## Cutting the rate quiets the noise of the batches
 #
 # A schedule is no optimizer: it changes $\eta$ during training. A recipe often seen in Keras is Adam with a learning rate
 # that is cut to a fifth when `val_loss` stops falling. Forget to hand over validation data, and it never fires. Here it has
@@ -343,7 +343,7 @@ def batch_loss(model: nn.Embedding, batch: Tensor) -> Tensor:
 # Training loss above its optimum, and test loss; `factor` cuts the rate when validation rises.
 def run(factor: float) -> tuple[float, float]:
     model = nn.Embedding.from_pretrained(torch.zeros(V, V), freeze=False)
-    adam, best = Adam(model.parameters(), lr=0.1), float("inf")
+    adam, best = Adam(model.parameters(), lr=0.3), float("inf")
     for draw in torch.randint(pairs["train"].size(1), (8, 40, 256), generator=generator(2)):
         batches = [pairs["train"][:, chosen] for chosen in draw]  # 40 of (2, 256)
         fit(model, batches, batch_loss, optimizer=adam, num_steps=40)
@@ -357,12 +357,13 @@ def run(factor: float) -> tuple[float, float]:
 steady, cut = run(factor=1.0), run(factor=0.2)
 print(f"training, above optimum: {steady[0]:.3f} at a constant rate, {cut[0]:.3f} with cuts")
 print(f"test:                    {steady[1]:.3f} at a constant rate, {cut[1]:.3f} with cuts")
-claim("cuts_stop_training", "training loss: rate cut at the plateau minus constant rate",
-      cut[0] - steady[0], at_least=0.03, unit="nats")  # fmt: skip
+claim("cuts_lower_noise", "training loss: constant rate minus rate cut at plateaus",
+      steady[0] - cut[0], at_least=0.05, unit="nats")  # fmt: skip
 
 # %% [markdown]
-# The cuts stop the learning, on training text as well: early stopping by another name. Where a model does not overfit, a
-# lower rate mainly averages out the batches' noise.
+# The cuts lower the *training* loss as well. Every batch pulls the table a little elsewhere; at a constant rate it keeps
+# jumping about the optimum, and a lower rate averages these jumps out. Start at `lr=0.1` instead, and there is less noise to
+# remove. The cuts then mainly stop the learning, which is early stopping by another name.
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong

@@ -18,8 +18,8 @@ as they were. `m` and `v` are the running averages of the gradient `g` and of it
 correction, which start at 0, and so are the two returned. The step divides the corrected average by the root
 of the corrected `v` plus `eps`, which is added to the root, not inside it, and may be 0 where there are
 gradients; the decay takes the share `lr * wd` of the *old* `p`, whether or not there is a gradient. `b1` and
-`b2` are at least 0 and below 1. A NaN in `g` makes that entry's three results NaN and no others; no gradients need to be
-tracked.
+`b2` are at least 0 and below 1. A NaN in `g` makes that entry's three results NaN and no others; no gradients
+need to be tracked.
 """
 
 STARTER = '''
