@@ -98,15 +98,15 @@ device = setup()
 # language reference.
 
 # %%
-V = 256  # the commonest 255 words, and row 0 for all others
-corpus = english_text()
+V, corpus = 256, english_text()  # the commonest 255 words, and row 0 for all others
 
 
 def words(split: str) -> list[str]:
     return re.findall("[a-z]+", normalize_text(" ".join(corpus[split]["text"])))
 
 
-rank = {word: i for i, (word, _) in enumerate(Counter(words("train")).most_common(V - 1), 1)}
+common = Counter(words("train")).most_common(V - 1)
+rank = {word: i for i, (word, _) in enumerate(common, start=1)}
 pairs, joint = {}, {}
 for split in corpus:
     ids = torch.tensor([rank.get(word, 0) for word in words(split)])
@@ -198,7 +198,7 @@ def train(make, share: Tensor, scale: float = 1.0) -> Tensor:
 
 equal, exact_adam = torch.full_like(share, 1 / V), partial(Adam, lr=0.3, eps=0.0)
 plain = train(exact_adam, share)
-claim("frequency_cancels", "Adam, ε = 0: change in logits if all words become equally frequent",
+claim("rarity_cancels", "Adam, ε = 0: change of any logit if all words are made equally frequent",
       (train(exact_adam, equal) - plain).abs().max(), at_most=1e-8)  # fmt: skip
 
 # %% [markdown]
@@ -270,17 +270,17 @@ plt.show()
 
 # %%
 one_v, own_v = ("text", "Adam, one v"), ("text", "Adam")
-claim("one_v_starves_rare_words", "rarest 32 words, nats above optimum: Adam with one v minus Adam",
-      (read[one_v] - read[own_v])[-1], at_least=1.0, thesis=True)  # fmt: skip
-claim("frequency_is_the_cause", "equally frequent words, last 32: Adam with one v minus Adam",
+claim("rare_words_starve", "loss on the rarest words: Adam with one v for all weights minus Adam",
+      (read[one_v] - read[own_v])[-1], at_least=1.0, unit="nats", thesis=True)  # fmt: skip
+claim("rarity_is_why", "the same, words equally frequent: Adam with one v for all minus Adam",
       (read["equal", "Adam, one v"] - read["equal", "Adam"])[-1], at_most=0.1, unit="nats")  # fmt: skip
-claim("one_v_per_word", "rarest 32 words: Adam with one v per word, nats above optimum",
-      read["text", "Adam, v per word"][-1], at_most=0.1)  # fmt: skip
-claim("rare_predictions_too", "rarest 32 words as the word predicted: Adam with one v minus Adam",
+claim("one_v_per_word", "loss on the rarest words above optimum: Adam with one v per word",
+      read["text", "Adam, v per word"][-1], at_most=0.1, unit="nats")  # fmt: skip
+claim("rare_next_too", "loss where a rare word follows: Adam with one v for all minus Adam",
       (predicted[one_v] - predicted[own_v])[-1], at_least=0.4, unit="nats")  # fmt: skip
 claim("rates_inside", "best learning rates that lie at an end of their grid",
       sum(i in (0, len(rates) - 1) for i in positions), at_most=0)  # fmt: skip
-claim("faster_is_not_better", "test loss of the best rates: Adam minus momentum",
+claim("faster_is_not_better", "test loss without regularization: Adam minus momentum",
       tested[own_v] - tested["text", "momentum"], at_least=0.4, unit="nats")  # fmt: skip
 
 # %% [markdown]
@@ -307,20 +307,20 @@ claim("faster_is_not_better", "test loss of the best rates: Adam minus momentum"
 
 # %%
 decayed = {"Adam": (Adam, 0.0), "Adam + L2": (Adam, 1e-5), "AdamW": (AdamW, 0.1)}
-kept, moved = {}, {}
+kept, moved, plain_norms = {}, {}, plain.view(8, -1).norm(dim=1)
 print("norm kept by            words 1–32, 225–256   same, loss × 1,000   test loss")
 for name, (make, decay) in decayed.items():
     setting = partial(make, lr=0.3, eps=0.0, weight_decay=decay)
     once, scaled = train(setting, share), train(setting, share, scale=1000)
-    a, b = (t.view(8, -1).norm(dim=1) / plain.view(8, -1).norm(dim=1) for t in (once, scaled))
+    a, b = (t.view(8, -1).norm(dim=1) / plain_norms for t in (once, scaled))
     kept[name], moved[name] = a[-1] / a[0], (scaled - once).abs().max()
     print(f"{name:<10} λ = {decay:<8.3g}{a[0]:11.2f}{a[-1]:10.2f}{b[0]:11.2f}{b[-1]:10.2f}"
           f"{loss_on('test', once):12.2f}")  # fmt: skip
-claim("l2_shrinks_rare_more", "Adam + L2: norm kept by the rarest 32 words over commonest 32",
+claim("l2_uneven", "Adam + L2: norm kept by the rarest words over norm kept by the commonest",
       kept["Adam + L2"], at_most=0.7, unit="×")  # fmt: skip
-claim("adamw_shrinks_alike", "AdamW: norm kept by the rarest 32 words over commonest 32",
+claim("adamw_even", "AdamW: norm kept by the rarest words over norm kept by the commonest",
       kept["AdamW"], at_least=0.85, at_most=1.15, unit="×")  # fmt: skip
-claim("adamw_ignores_scale", "AdamW, ε = 0: change in logits if the loss is 1,000 times larger",
+claim("adamw_unscaled", "AdamW, ε = 0: change of any logit if the loss is 1,000 times larger",
       moved["AdamW"], at_most=1e-8)  # fmt: skip
 
 # %% [markdown]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lmprep.training.optim import Adam
 
-THESIS = "one_v_starves_rare_words"
+THESIS = "rare_words_starve"
 
 
 def sabotage(patch: MonkeyPatch) -> None:
