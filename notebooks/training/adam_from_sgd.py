@@ -272,7 +272,7 @@ plt.show()
 one_v, own_v = ("text", "Adam, one v"), ("text", "Adam")
 claim("rare_words_starve", "loss on the rarest words: Adam with one v for all weights minus Adam",
       (read[one_v] - read[own_v])[-1], at_least=1.0, unit="nats", thesis=True)  # fmt: skip
-claim("rarity_is_why", "the same, words equally frequent: Adam with one v for all minus Adam",
+claim("rarity_is_why", "loss on the same words made equally frequent: Adam with one v minus Adam",
       (read["equal", "Adam, one v"] - read["equal", "Adam"])[-1], at_most=0.1, unit="nats")  # fmt: skip
 claim("one_v_per_word", "loss on the rarest words above optimum: Adam with one v per word",
       read["text", "Adam, v per word"][-1], at_most=0.1, unit="nats")  # fmt: skip
