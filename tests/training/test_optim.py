@@ -1,6 +1,7 @@
 """The optimizers against torch.optim, step by step in float64."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lmprep.training.optim import SGD, Adam, AdamW, Optimizer
+from lmprep.training.optim import SGD, Adam, AdamW, Optimizer, PooledAdam
 
 Make = Callable[[list[Any]], Any]
 
@@ -117,6 +118,28 @@ def test_the_first_step_by_hand() -> None:
     torch.testing.assert_close(weight.detach(), torch.tensor([1.4, 2.4, 1.9]).double(), rtol=0, atol=1e-5)
 
 
+def test_pooled_adam_is_adam_where_a_pool_holds_one_coordinate_or_equal_ones() -> None:
+    column = torch.randn(20, 5, 1, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    for gradients, over in ((column, (1,)), (column.expand(20, 5, 3), (-1,)), (column[:, :1], (0, 1))):
+        ends = []
+        for make in (Adam, partial(PooledAdam, over=over)):
+            weight = torch.ones(gradients.shape[1:], dtype=torch.float64)
+            optimizer = make([weight], lr=0.1, weight_decay=0.3)
+            for gradient in gradients:
+                weight.grad = gradient
+                optimizer.step()
+            ends.append(weight)
+        torch.testing.assert_close(ends[1], ends[0], rtol=0, atol=1e-12)
+
+
+def test_pooled_adam_divides_a_pool_by_its_root_mean_square() -> None:
+    for over, divisors in (((0, 1), [[5.0, 5.0], [5.0, 5.0]]), ((1,), [[1.0, 1.0], [7.0, 7.0]])):
+        weight = torch.zeros(2, 2, dtype=torch.float64)
+        weight.grad = torch.tensor([[1.0, -1.0], [7.0, 7.0]]).double()
+        PooledAdam([weight], lr=0.1, eps=0.0, over=over).step()
+        torch.testing.assert_close(weight, -0.1 * weight.grad / torch.tensor(divisors).double())
+
+
 @settings(max_examples=25, deadline=None)
 @given(scale=st.floats(1e-3, 1e3), adam=st.sampled_from([Adam, AdamW]))
 def test_adam_does_not_see_the_scale_of_the_loss(scale: float, adam: type[Adam]) -> None:
@@ -144,6 +167,8 @@ def test_adam_does_not_see_the_scale_of_the_loss(scale: float, adam: type[Adam])
         (lambda w: SGD([w], nesterov=True), "momentum above 0"),
         (lambda w: Adam([w], betas=(0.9, 1.0)), "betas must be"),
         (lambda w: Adam([w], eps=-1e-8), "eps must be"),
+        (lambda w: PooledAdam([w], over=(1,)), r"over must hold axes of shape \(2,\)"),
+        (lambda w: PooledAdam([w], over=()), "over must hold axes"),
         (lambda w: AdamW([{"params": [w], "weight_decay": -1.0}]), "weight_decay must be"),
     ],
 )

@@ -1,4 +1,5 @@
-"""SGD, Adam and AdamW, update for update those of `torch.optim`, and L-BFGS for what has no batches.
+"""SGD, Adam and AdamW, update for update those of `torch.optim`, Adam with fewer second moments, and L-BFGS
+for what has no batches.
 
 `torch.optim` serves as well wherever these are used. Its first update imports the compiler behind
 `torch.compile`, though: nearly two CPU-seconds, more than most models of the book train for.
@@ -152,6 +153,46 @@ class AdamW(Adam):
         """One step of one parameter."""
         parameter.mul_(1 - group["lr"] * group["weight_decay"])
         self.move(parameter, grad, state, group)
+
+
+class PooledAdam(Adam):
+    """Adam with one v for all coordinates that lie along the axes `over`: the average of their mean g².
+
+    Over all axes every coordinate is divided by the same number; over the last axis of an embedding there is
+    one v per token, as in Adam-mini, whose other blocks are larger.
+    Source: Zhang et al. (2025).
+
+    Args:
+        over: axes of each parameter, all of which it must have.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        *,
+        over: tuple[int, ...],
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay)
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if not over or not all(-parameter.ndim <= axis < parameter.ndim for axis in over):
+                    raise ValueError(f"over must hold axes of shape {tuple(parameter.shape)}, got {over}")
+        self.over = over
+
+    def move(self, parameter: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+        """The step along m̂ / (√v̂ + ε), v pooled."""
+        square = grad.square().mean(dim=self.over, keepdim=True)
+        if not state:
+            state |= {"t": 0, "m": torch.zeros_like(parameter), "v": torch.zeros_like(square)}
+        beta1, beta2 = group["betas"]
+        state["t"] += 1
+        mean = state["m"].lerp_(grad, 1 - beta1)
+        root = (state["v"].lerp_(square, 1 - beta2) / (1 - beta2 ** state["t"])).sqrt()
+        parameter -= group["lr"] / (1 - beta1 ** state["t"]) * mean / (root + group["eps"])
 
 
 def _check(group: dict[str, Any]) -> None:
