@@ -142,14 +142,14 @@ def one_cycle(total: int, *, rise: float = 0.3, start: float = 1 / 25, end: floa
 
 
 def plateau(losses: Sequence[float], *, factor: float = 0.5, patience: int = 5, delta: float = 1e-4) -> float:
-    """The multiplier after these validation losses, cut by `factor` where `patience` of them bring no new best.
+    """The multiplier after these validation losses: a cut for each `patience` of them without a new best.
 
     Not a function of the step: hand `fit` the losses so far, `schedule=lambda step: plateau(losses)`.
 
     Args:
         losses: one for each evaluation until now, oldest first.
         factor: of each cut, from 0 to 1.
-        patience: evaluations in a row that are not `delta` below the best; at this many the rate is cut, as in
+        patience: the rate is cut at this many losses in a row that are not `delta` below the best, as in
             Keras. PyTorch cuts at one more.
 
     Raises:
