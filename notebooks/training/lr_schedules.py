@@ -137,34 +137,34 @@ def keep(model: nn.Module) -> None:
     path.append(weights_of(model))
 
 
-states, curves = {}, {"constant": []}
+states, curves = {}, {("constant", 500): []}
 hold, trunk, made = linear_warmup(warmup), None, 0
 for length in lengths:
     first = length - round(tail * length)
     ready, before_branch = train(hold, first, trunk, made, watch=keep)
     trunk, beside_branch = train(hold, length, ready, first, watch=keep)
-    curves["constant"] += before_branch + beside_branch
+    curves["constant", 500] += before_branch + beside_branch
     mean, _ = start(peak)
     vector_to_parameters(torch.stack(path[first:]).mean(dim=0), mean.parameters())
     states["constant", length], states["averaged", length], made = trunk, (mean, None), length
     plans = {"WSD": (wsd(length, warmup=warmup, decay=length - first), length, ready, first),
              "cosine": (cosine(length, warmup=warmup), length)}  # fmt: skip
     for name, plan in plans.items():
-        states[name, length], curves[f"{name} {length}"] = train(*plan)
+        states[name, length], curves[name, length] = train(*plan)
+    curves["WSD", length].insert(0, before_branch[-1])
 states["lower rate", 500], _ = train(hold, lengths[-1], rate=0.4 * peak)
-with torch.no_grad():
-    found = {key: loss_on(model, new).item() for key, (model, _) in states.items()}
+found = {key: loss_on(model, new).item() for key, (model, _) in states.items()}
 for (name, length), loss in found.items():
     print(f"{name:<11} after {length} updates, loss on new text: {loss:.3f}")
 
 # %% mystnb={"image": {"alt": "Two panels against the update, 0 to 500. Top, the multiplier: the constant trunk rises and stays at 1, two branches fall from it in straight lines and reach 0 at updates 250 and 500, as do two cosines, which fall from the start. Bottom, loss on new text: the trunk's jagged curve lies highest; each branch drops steeply from it and ends close to the cosine that was planned for its length."}} tags=["hide-input"]
 fig, (top, bottom) = plt.subplots(2, 1, figsize=(6.4, 5.6), sharex=True, height_ratios=(2, 3))
-for name, trace in curves.items():
-    color = {"W": "C1", "c": "C0"}[name[0]] if name != "constant" else "C6"
+for (name, length), trace in curves.items():
+    style = {"color": {"constant": "C6", "WSD": "C1", "cosine": "C0"}[name]}
     step, rate, loss = np.array(trace, dtype=float).T  # a loss that was not measured is NaN
-    measured = np.isfinite(loss)
-    top.plot(step, rate, color=color)
-    bottom.plot(step[measured] + 1, loss[measured], "o-", markersize=3, color=color, label=name)
+    measured, label = np.isfinite(loss), name if length == 500 else "_"
+    top.plot(step, rate, **style)
+    bottom.plot(step[measured] + 1, loss[measured], "o-", markersize=3, label=label, **style)
 top.set(title="Branches of one trunk end where planned cosines end", ylabel="multiplier")
 bottom.set(xlabel="update", ylabel="loss on new text (nats)", xlim=(0, 500), ylim=(None, 3))
 label_lines(bottom)
@@ -176,13 +176,13 @@ def gain(name: str, length: int) -> float:
     return found["constant", length] - found[name, length]
 
 
-claim("one_trunk", "of what a cosine planned for the length gains over the constant rate, share that "
-      "decaying the trunk gains, lower of two lengths",
+claim("one_trunk", "of what a full-length cosine gains over a constant rate, the share that decaying "
+      "only the last fifth of the constant run gains, lower of two lengths",
       min(gain("WSD", n) / gain("cosine", n) for n in lengths), at_least=0.5, thesis=True)  # fmt: skip
 claim("lower_rate", "new text: loss at two fifths of the rate, held constant, minus loss after WSD",
       gain("WSD", 500) - gain("lower rate", 500), at_least=0.03, unit="nats")  # fmt: skip
-claim("settles", "averaging the trunk's weights over the last fifth, without decay: gain over that "
-      "of decaying there, lower of two lengths",
+claim("settles", "constant run: gain from averaging the weights of its last fifth over gain from "
+      "decaying there, lower of two lengths",
       min(gain("averaged", n) / gain("WSD", n) for n in lengths), at_least=0.6)  # fmt: skip
 
 # %% [markdown]
@@ -190,8 +190,9 @@ claim("settles", "averaging the trunk's weights over the last fifth, without dec
 # rate beats the peak held to the end, and loses to the peak decayed.
 #
 # The rows *averaged* show what the decay does. They take the mean of the trunk's weights over the last fifth, *not one of
-# them from an update at a lower rate*, and it is at least as good as the decayed model. So the decayed model need not have learned
-# anything that the trunk had not: the trunk's weights were scattered around a better place, and the decay settles there.
+# them from an update at a lower rate*, and it is about as good as the decayed model, or better. So the decayed model need not have
+# learned anything that the trunk had not. The trunk's weights were scattered around a better place; averaging finds it, and so
+# does a falling rate.
 #
 # ## In a noisy bowl, ground and noise can be computed apart
 #
@@ -201,8 +202,10 @@ claim("settles", "averaging the trunk's weights over the last fifth, without dec
 # update $t$, the mean $\mu_i$ and the variance $v_i$ of $x_i$ follow exactly
 #
 # $$
-# \mu_i \leftarrow (1 - \eta_t \lambda_i)\, \mu_i, \qquad
-# v_i \leftarrow (1 - \eta_t \lambda_i)^2\, v_i + \eta_t^2 \lambda_i \sigma^2 .
+# \begin{aligned}
+# \mu_i &\leftarrow (1 - \eta_t \lambda_i)\, \mu_i, \\
+# v_i &\leftarrow (1 - \eta_t \lambda_i)^2\, v_i + \eta_t^2 \lambda_i \sigma^2 .
+# \end{aligned}
 # $$
 #
 # The expected loss is the sum of $\frac12 \sum_i \lambda_i \mu_i^2$, the *ground* still to cover, and $\frac12 \sum_i \lambda_i v_i$,
@@ -257,18 +260,18 @@ claim("no_noise_no_gain", "bowl without noise, peak 0.5: loss with WSD over loss
 show(linear_warmup, cosine)
 
 # %%
-plans = {"linear_warmup(4)": linear_warmup(4), "cosine(10, warmup=4)": cosine(10, warmup=4),
-         "wsd(10, warmup=4, decay=2)": wsd(10, warmup=4, decay=2),
-         "inverse_sqrt(warmup=4)": inverse_sqrt(warmup=4), "one_cycle(10)": one_cycle(10)}  # fmt: skip
+plans = {"linear_warmup": linear_warmup(4), "cosine": cosine(10, warmup=4),
+         "wsd": wsd(10, warmup=4, decay=2), "inverse_sqrt": inverse_sqrt(warmup=4),
+         "one_cycle": one_cycle(10)}  # fmt: skip
 for name, schedule in plans.items():
-    print(f"{name:<28}", *(f"{schedule(step):5.2f}" for step in range(11)))
+    print(f"{name:<14}", *(f"{schedule(step):4.2f}" for step in range(11)))
 
 knots = np.interp(range(1100), [0, 100, 800, 1000], [0, 1, 1, 0])
 agrees("four_corners", "numpy.interp", [wsd(1000, warmup=100, decay=200)(s) for s in range(1100)],
        knots, atol=1e-15)  # fmt: skip
 
 # %% [markdown]
-# Updates count from 0, so a run of ten ends with the tenth column. A warmup over $W$ updates has the multiplier $t/W$:
+# Ten updates, of which four warm up and, in WSD, two decay. They count from 0, so the run ends with the tenth column. A warmup over $W$ updates has the multiplier $t/W$:
 # its first batch is computed and thrown away. A decay to 0 at update 10 is not finished by the last one, number 9. Transformers' schedulers count
 # like this, and ours equal them at every update. With `schedule(step + 1)` the first batch counts and the last is
 # lost. PyTorch's `OneCycleLR` has both ends inside the run, and takes its last update at 1/250,000 of the peak.
@@ -311,8 +314,7 @@ few, repeated = batches[:125], {}
 ready, _ = train(hold, 400, stock=few)
 for name, schedule in {"constant": hold, "WSD": wsd(500, warmup=warmup, decay=100)}.items():
     (model, _), _ = train(schedule, 500, ready, 400, stock=few)
-    with torch.no_grad():
-        repeated[name] = [loss_on(model, ids).item() for ids in (windows[few.flatten()], new)]
+    repeated[name] = [loss_on(model, ids).item() for ids in (windows[few.flatten()], new)]
     print("{:<8}  trained on: {:.3f}  new text: {:.3f}".format(name, *repeated[name]))
 
 # %%
@@ -320,11 +322,11 @@ claim("closer_fit", "four passes over the same windows: training loss at a const
       repeated["constant"][0] - repeated["WSD"][0], at_least=0.05, unit="nats")  # fmt: skip
 
 # %% [markdown]
-# Both losses fall, that on new text even more: noise hurts wherever the weights' exact place matters. Decay does
-# not trade one for the other, as dropout or weight decay do.
+# Both losses end lower with the decay, the one on new text by more. Dropout or weight decay would give up fit to the training
+# windows; the decay gives up none.
 #
-# What people have in mind is a rule like Keras's `ReduceLROnPlateau`: after five passes in a row without a better
-# validation loss, halve the rate. It needs a validation loss, and passes. Here it gets ten over 960 windows:
+# A decay that answers to overfitting is a rule like Keras's `ReduceLROnPlateau`: after five passes in a row without a better
+# validation loss, halve the rate. It needs a validation loss, and repeated passes. Here it gets ten passes over 960 windows:
 
 # %%
 from lmprep.training.schedules import plateau
@@ -350,9 +352,9 @@ claim("no_cure", "plateau rule: last loss on new text minus the lowest of the te
       losses[-1] - min(losses), at_least=0.5, unit="nats")  # fmt: skip
 
 # %% [markdown]
-# In ten passes the rule can cut at most once, since the first pass always sets a best loss. By then new text has suffered for passes,
-# and it goes on suffering. The best model is that of the first passes; *early stopping* keeps it, and is the regularizer here. In a single pass over a
-# large corpus there is nothing to wait for.
+# In ten passes the rule can cut at most once: the first pass always sets a best loss, so five without a better one end with
+# the sixth at the earliest, and the next five with the eleventh. At the cut, the loss on new text has been rising for passes, and it goes on rising. The
+# best model was there early; *early stopping* keeps it. A large corpus read once has no passes to count.
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
