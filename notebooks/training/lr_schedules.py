@@ -81,7 +81,7 @@ device = setup()
 # A cosine is planned for one end, so it takes two runs. WSD takes one run at a constant rate, the *trunk*, and two
 # *branches*: at updates 200 and 400 the weights and Adam's averages are copied, and the copy goes on with the next batches
 # while its rate falls in a straight line to 0. All share one peak, 0.01: of five tried on validation text, it lies between the best
-# for WSD and the best for the cosine. A last run holds two fifths of it, about where a constant rate does best.
+# for WSD and the best for the cosine. A last run holds two fifths of it, about where a constant rate does best. The losses are on new text.
 
 # %%
 # Try: peak = 0.003. Now noise is small beside the ground still to cover. The cosine, which
@@ -155,7 +155,7 @@ for length in lengths:
 states["lower rate", 500], _ = train(hold, lengths[-1], rate=0.4 * peak)
 found = {key: loss_on(model, new).item() for key, (model, _) in states.items()}
 for (name, length), loss in found.items():
-    print(f"{name:<11} after {length} updates, loss on new text: {loss:.3f}")
+    print(f"{name:<11}{length:4} updates: {loss:.3f} nats")
 
 # %% mystnb={"image": {"alt": "Two panels against the update, 0 to 500. Top, the multiplier: the constant trunk rises and stays at 1, two branches fall from it in straight lines and reach 0 at updates 250 and 500, as do two cosines, which fall from the start. Bottom, loss on new text: the trunk's jagged curve lies highest; each branch drops steeply from it and ends close to the cosine that was planned for its length."}} tags=["hide-input"]
 fig, (top, bottom) = plt.subplots(2, 1, figsize=(6.4, 5.6), sharex=True, height_ratios=(2, 3))
@@ -366,7 +366,7 @@ claim("no_cure", "plateau rule: last loss on new text minus the lowest of the te
 # first update on. What remains is variance: after one batch, $\hat v$ is one squared sample {cite:p}`liu2020variance`.
 #
 # **"I set 2,000 warmup steps and call `scheduler.step()` after each epoch."** Then the warmup takes 2,000 epochs, and in a
-# run of three the rate never passes 0.15 % of the peak. A sibling: with four accumulated batches per update, a total
+# run of three the rate stays at 0, 0.05 and 0.1 % of the peak. A sibling: with four accumulated batches per update, a total
 # counted in batches is four times too long, and a cosine ends at $\frac12(1 + \cos\frac\pi4) = 0.85$ of the peak.
 #
 # **"The cosine is done, but the loss still falls, so I train on with the same scheduler."** In transformers that cosine goes on
