@@ -239,7 +239,7 @@ for name, count in (("character", 1), ("window", columns)):
     both = (hmm, for_tags)
     powers = [replace(model, table=r * model.table) for model in both for r in exponents]
     best = min(powers, key=lambda model: judge(model, x, held_out)[2])
-    crf = fit_crf(hmm, *data, l2=penalties[name], steps=35)
+    crf = fit_crf(hmm, *data, l2=penalties[name], steps=25)
     models = {"HMM": hmm, "HMM for tags": for_tags, "HMM, exponent": best, "CRF": crf}
     results |= {f"{kind}, {name}": judge(model, x) for kind, model in models.items()}
     kept[name] = hmm, x
