@@ -91,7 +91,7 @@ known, test = imbalance.rare_complaints(complaints, rng(1), num_praises=7200).va
 labels = known["label"][:]
 deal = partial(train_test_split, test_size=1 / 6, stratify=labels, random_state=seed(2))
 texts, held_texts, y, y_held = deal(known["text"][:], labels)
-y, y_held, y_test, queue = map(np.array, (y, y_held, test["label"], test["count"]))
+y, y_held, y_test, queue = map(np.array, (y, y_held, test["label"][:], test["count"][:]))
 # queue: how many of a day's 10,000 reviews each review of the test set stands for
 
 seen = Counter(character for text in texts for character in set(text))
@@ -102,7 +102,7 @@ def contained(texts) -> np.ndarray:  # (N, max(width, wide)), 0 or 1
     return np.array([[c in text for c in common] for text in texts], dtype=float)
 
 
-x, x_held, x_test = map(contained, (texts, held_texts, test["text"]))
+x, x_held, x_test = map(contained, (texts, held_texts, test["text"][:]))
 
 # %% [markdown]
 # The weights go into the loss, and `fit_linear` finds its least value with L-BFGS. The alternative copies random complaints until there are as many as praises, in the training part

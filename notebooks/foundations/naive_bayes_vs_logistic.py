@@ -305,7 +305,8 @@ show(MultinomialNB.fit)
 
 # %%
 V, review_sizes = 200, (64, 256, 512, 1024, 4096)
-splits = [(split["text"][:], np.array(split["label"])) for split in chinese_reviews().values()]
+parts = chinese_reviews().values()
+splits = [(part["text"][:], np.array(part["label"][:])) for part in parts]
 common = Counter("".join(splits[0][0])).most_common(V)
 column = {character: i for i, (character, _) in enumerate(common)}
 
@@ -337,9 +338,8 @@ def learning_curves(data: list) -> tuple[np.ndarray, float]:
         for k in range(max(1, min(6, 3072 // n))):
             rows = rng(1000 + 100 * i + k).choice(len(y), n, replace=False)
             naive = MultinomialNB().fit(both(x[rows]), y[rows])
-            logistic = [
-                LogisticRegressionNewton(l2).fit(x[rows], y[rows]) for l2 in (0.01, 10, 30)
-            ]
+            fits = map(LogisticRegressionNewton, (0.01, 10, 30))
+            logistic = [model.fit(x[rows], y[rows]) for model in fits]
             trials.append([wrong(model, *held_out) for model in logistic[1:]])
             found.append([wrong(naive, both(x_test), y_test),
                           *(wrong(model, x_test, y_test) for model in logistic)])  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 import nbformat
 import pytest
 from contract import RULES, Book, Page, faults, faults_as_run, notebooks, read_book, words
+from pybtex.database.input.bibtex import Parser
 
 from lmprep.entries import read_entries, read_entry
 from lmprep.evidence import EVIDENCE_MIME
@@ -41,6 +42,12 @@ def test_executed_entry_meets_the_contract(path: Path) -> None:
     entry = read_entry(path)
     found = faults_as_run(entry, executed(entry, ROOT))
     assert not found, "\n" + "\n".join(found)
+
+
+def test_the_bibliography_can_be_read() -> None:
+    path = ROOT / "book/references.bib"
+    written = [line for line in path.read_text(encoding="utf8").splitlines() if line.startswith("@")]
+    assert len(Parser().parse_file(str(path)).entries) == len(written)  # a key that comes twice fails, too
 
 
 def test_the_table_of_contents_names_every_notebook_once() -> None:
