@@ -299,12 +299,12 @@ claim("huge_penalty_is_naive", "logistic regression with a huge penalty against 
 show(MultinomialNB.fit)
 
 # %% [markdown]
-# The words here are the 200 commonest characters, each with two columns, present and absent. That makes it *Bernoulli* naive
+# The words here are the 150 commonest characters, each with two columns, present and absent. That makes it *Bernoulli* naive
 # Bayes, and leaves it one assumption that shuffling can mend: that characters occur independently in a class. (Counts would
 # add another, that a character is no likelier to come once it has come before.)
 
 # %%
-V, review_sizes = 200, (64, 256, 512, 1024, 4096)
+V, review_sizes = 150, (64, 256, 512, 1024, 4096)
 parts = chinese_reviews().values()
 splits = [(part["text"][:], np.array(part["label"][:])) for part in parts]
 common = Counter("".join(splits[0][0])).most_common(V)
