@@ -65,9 +65,8 @@ unit: $(READY)  ## the unit and reference tests, the contract, the graded tasks
 sabotage: $(READY)  ## break what each thesis measures: the claim must notice
 	$(PY) -m pytest -m sabotage -n $(JOBS) --dist worksteal
 
-# One at a time: beside another, a notebook takes up to half as many CPU-seconds again, and nearly as long.
 outputs: $(READY)  ## run the notebooks a second time and compare every output
-	$(PY) -m lmprep_book.execute --jobs 1
+	$(PY) -m lmprep_book.execute
 	$(PY) -m pytest -m outputs -n $(JOBS) --dist worksteal
 
 browser: $(READY)  ## look at every page of the built book in Chromium
