@@ -296,8 +296,8 @@ def rare_complaints(share: float, rng: np.random.Generator, *, num_praises: int 
     if not 0 < share < 1:
         raise ValueError(f"share must lie between 0 and 1, got {share}")
     splits = chinese_reviews().values()
-    texts = [text for split in splits for text in split["text"]]
-    labels = np.array([1 - label for split in splits for label in split["label"]])
+    texts = [text for split in splits for text in split["text"][:]]
+    labels = np.array([1 - label for split in splits for label in split["label"][:]])
     order = rng.permutation(len(texts))
     praises, complaints = order[labels[order] == 0], order[labels[order] == 1]
     known = round(num_praises * share / (1 - share))
