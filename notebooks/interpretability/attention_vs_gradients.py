@@ -320,6 +320,7 @@ cut = whole - similarity(copies, ~one)
 
 
 def empty_values(_layer: torch.nn.Module, _input: tuple, qkv: Tensor) -> Tensor:
+    # (T, T, 3 · 384): queries, keys, values
     return torch.cat([qkv[..., :768], qkv[..., 768:].masked_fill(one[..., None], 0)], dim=-1)
 
 

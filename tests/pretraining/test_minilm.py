@@ -31,6 +31,11 @@ def test_equals_sentence_transformers(encoder: MiniLM, reference: Tensor) -> Non
     torch.testing.assert_close(encoder.encode(SENTENCES[:1]), reference[:1], atol=1e-5, rtol=0)
 
 
+def test_more_sentences_than_go_through_at_once(encoder: MiniLM, reference: Tensor) -> None:
+    many = [text for text in SENTENCES for _ in range(30)]
+    torch.testing.assert_close(encoder.encode(many), reference.repeat_interleave(30, 0), atol=1e-5, rtol=0)
+
+
 def test_a_long_text_is_cut_where_sentence_transformers_cuts_it(encoder: MiniLM) -> None:
     text = " ".join(f"number {i}" for i in range(300))
     ids, mask = encoder.read([text, "short"])

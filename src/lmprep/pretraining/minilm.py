@@ -34,10 +34,7 @@ class MiniLM:
             TypeError: `sentences` is one string.
             ValueError: there is no sentence.
         """
-        if isinstance(sentences, str):
-            raise TypeError("sentences must be a list of strings, got one string: put it into a list")
-        if len(sentences) == 0:
-            raise ValueError("sentences is empty: give at least one")
+        _check(sentences)
         encodings = self.tokenizer.encode_batch(list(sentences))
         device = self.model.tokens.weight.device
         ids = torch.tensor([encoding.ids for encoding in encodings], device=device)
@@ -48,14 +45,23 @@ class MiniLM:
     def encode(self, sentences: Sequence[str]) -> Tensor:
         """Unit vectors (N, D): the mean over each sentence's tokens, normalized, as the model was trained.
 
-        All sentences go through the model at once, each padded to the longest.
-
         Raises:
             TypeError, ValueError: as `read`.
         """
-        ids, mask = self.read(sentences)
-        hidden = self.model(ids, mask)  # (N, T, D)
-        return F.normalize((hidden * mask[..., None]).sum(1), dim=-1)
+        _check(sentences)
+        sums = []
+        for start in range(0, len(sentences), 64):  # a padded batch of thousands would fill the memory
+            ids, mask = self.read(sentences[start : start + 64])
+            hidden = self.model(ids, mask)  # (B, T, D)
+            sums.append((hidden * mask[..., None]).sum(1))
+        return F.normalize(torch.cat(sums), dim=-1)
+
+
+def _check(sentences: Sequence[str]) -> None:
+    if isinstance(sentences, str):
+        raise TypeError("sentences must be a list of strings, got one string: put it into a list")
+    if len(sentences) == 0:
+        raise ValueError("sentences is empty: give at least one")
 
 
 def minilm() -> MiniLM:

@@ -164,19 +164,18 @@ class PooledAdam(Adam):
 
     Args:
         over: axes of each parameter, all of which it must have.
+        settings: as for `Adam`.
     """
 
     def __init__(
         self,
         params: Iterable[Tensor] | Iterable[dict[str, Any]],
         lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
         *,
         over: tuple[int, ...],
+        **settings: Any,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay)
+        super().__init__(params, lr, **settings)
         for group in self.param_groups:
             for parameter in group["params"]:
                 if not over or not all(-parameter.ndim <= axis < parameter.ndim for axis in over):
