@@ -12,6 +12,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from lmprep.training.distributed import average_gradients, copy_weights, mean_over_processes, rank
 from lmprep.training.optim import Optimizer
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -56,6 +57,11 @@ def fit(
 ) -> History:
     """Train `model` in place for `num_steps` updates and leave it in eval mode.
 
+    Under `torchrun`, between `with process_group():` and its end (see `distributed`), several processes
+    train one model: they start from process 0's weights, each brings its own share of every batch, equal in
+    size to the others', and gradients, losses and evaluations are means over the processes. Nothing else
+    changes, so the records are those of one process with the whole batches.
+
     Args:
         batches: a function from the step (0, 1, …) to its batch, or an iterable that is started again when it
             ends. A batch goes to `loss` as it is, already on the model's device.
@@ -68,7 +74,8 @@ def fit(
         patience: stop after this many evaluations in a row that do not beat the best one, and in any case put
             the best evaluation's weights back in the end.
         progress: show step and loss on one line of standard output when a run takes over 2 seconds. By
-            default only on a terminal, so that a notebook's outputs are the same in each run.
+            default only on a terminal, so that a notebook's outputs are the same in each run. Of several
+            processes only the first shows it.
 
     Raises:
         FloatingPointError: a loss or a gradient is NaN or infinite. The update is not made.
@@ -81,11 +88,13 @@ def fit(
         raise ValueError("patience needs evaluate, the loss to watch: pass both or neither")
     base_rates = [group["lr"] for group in optimizer.param_groups]
     stream = _stream(batches)
-    line = _ProgressLine(num_steps, sys.stdout.isatty() if progress is None else progress)
+    visible = sys.stdout.isatty() if progress is None else progress
+    line = _ProgressLine(num_steps, visible and rank() == 0)
     records: list[Record] = []
     best_loss, best_step, best_weights = math.inf, None, None
     evaluations_since_best = 0
 
+    copy_weights(model)
     model.train()
     try:
         for step in range(num_steps):
@@ -125,10 +134,11 @@ def _update(
         raise TypeError(f"loss must return a tensor, got {type(value).__name__}: drop .item() or float()")
     if value.ndim != 0:
         raise ValueError(f"loss must return a scalar, got shape {tuple(value.shape)}: take its mean")
-    train_loss = _finite("loss", value.item(), step)
+    train_loss = _finite("loss", mean_over_processes(value.item()), step)
     optimizer.zero_grad()
     value.backward()
     trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    average_gradients(trained)
     norm = nn.utils.clip_grad_norm_(trained, math.inf if max_norm is None else max_norm)
     gradient_norm = _finite("gradient norm", norm.item(), step)
     optimizer.step()
@@ -138,7 +148,7 @@ def _update(
 def _evaluate(model: Model, evaluate: Callable[[Model], float], step: int) -> float:
     model.eval()
     with torch.no_grad():
-        value = float(evaluate(model))
+        value = mean_over_processes(float(evaluate(model)))
     model.train()
     return _finite("evaluation loss", value, step)
 

@@ -1,0 +1,116 @@
+"""Several processes that train one model, each on its share of every batch.
+
+`fit` needs nothing else: between `with process_group():` and its end, it starts all processes from the same
+weights, averages their gradients and reports the mean of their losses. Alone, a process does none of it.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+@contextmanager
+def process_group() -> Iterator[torch.device]:
+    """Join the processes that `torchrun` started and part from them at the end; yields this one's device.
+
+    NCCL with one GPU per process where there are GPUs, else gloo on the CPU; the environment variable
+    `LMPREP_DEVICE=cpu` asks for the CPU. Without `torchrun` there is nothing to join.
+
+    Raises:
+        ValueError: `torchrun` started more processes here than there are GPUs.
+    """
+    has_cuda = torch.cuda.is_available() and os.environ.get("LMPREP_DEVICE") != "cpu"
+    if "WORLD_SIZE" not in os.environ:
+        yield torch.device("cuda" if has_cuda else "cpu")
+        return
+    device = torch.device("cpu")
+    if has_cuda:
+        local_rank = int(os.environ["LOCAL_RANK"])
+        if local_rank >= torch.cuda.device_count():
+            raise ValueError(
+                f"LOCAL_RANK is {local_rank}, but there are {torch.cuda.device_count()} GPUs: lower "
+                "--nproc-per-node, or set LMPREP_DEVICE=cpu"
+            )
+        device = torch.device("cuda", local_rank)
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if has_cuda else "gloo")
+    try:
+        yield device
+    finally:
+        dist.destroy_process_group()
+
+
+def rank() -> int:
+    """This process's number, from 0; 0 when it is alone."""
+    return dist.get_rank() if _joined() else 0
+
+
+def world_size() -> int:
+    """How many processes train together; 1 when this one is alone."""
+    return dist.get_world_size() if _joined() else 1
+
+
+def own_share(batch: Tensor) -> Tensor:
+    """This process's rows of a batch that every process has whole: (B, …) → (B / n, …).
+
+    Shares of one size make the mean over processes of their mean losses the mean over the batch.
+
+    Raises:
+        ValueError: the processes cannot have equally many rows.
+    """
+    if len(batch) % world_size():
+        raise ValueError(
+            f"batch has {len(batch)} rows for {world_size()} processes: make it a multiple of that"
+        )
+    return batch[rank() :: world_size()]
+
+
+def mean_over_processes(value: float) -> float:
+    """The mean of a number over the processes; if it is NaN or infinite in one, then in all."""
+    if world_size() == 1:
+        return value
+    total = torch.tensor(value, dtype=torch.float64, device=_device())
+    dist.all_reduce(total)
+    return total.item() / world_size()
+
+
+def copy_weights(model: nn.Module) -> None:
+    """Give every process the parameters and buffers of process 0, in place."""
+    if world_size() == 1:
+        return
+    for tensor in model.state_dict().values():
+        weights = tensor.contiguous()
+        dist.broadcast(weights, src=0)
+        tensor.copy_(weights)
+
+
+def average_gradients(parameters: Iterable[Tensor]) -> None:
+    """Replace each gradient by its mean over the processes, in place.
+
+    Where some processes have no gradient of a parameter, theirs counts as zeros; where all have none, it
+    stays so. This is the arithmetic of `torch.nn.parallel.DistributedDataParallel` (Li et al., 2020), which
+    besides sends gradients off while the backward pass is still at work on others.
+    """
+    if world_size() == 1:
+        return
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    users = torch.tensor([parameter.grad is not None for parameter in trained], device=_device()).long()
+    dist.all_reduce(users)
+    for parameter, count in zip(trained, users.tolist(), strict=True):
+        if count > 0:
+            grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.contiguous()
+            dist.all_reduce(grad)
+            parameter.grad = grad / world_size()
+
+
+def _joined() -> bool:
+    return dist.is_available() and dist.is_initialized()
+
+
+def _device() -> torch.device:
+    """Where the processes exchange small tensors: NCCL moves only what is on a GPU."""
+    return torch.device("cuda" if dist.get_backend() == "nccl" else "cpu")
