@@ -276,7 +276,7 @@ claim("one_v_per_word", "loss on the rarest words above optimum: Adam with one v
       read["text", "Adam, v per word"][-1], at_most=0.1, unit="nats")  # fmt: skip
 claim("rare_next_too", "loss where a rare word follows: Adam with one v for all minus Adam",
       (predicted[one_v] - predicted[own_v])[-1], at_least=0.4, unit="nats")  # fmt: skip
-# Ten steps in, no row is near its optimum yet. The rates are chosen anew.
+# After ten steps one v has not arrived in either series. The rates are chosen anew.
 early = {}
 for words_are, weight in shares.items():
     for name in ("Adam, one v", "Adam"):
@@ -296,8 +296,8 @@ claim("faster_is_not_better", "test loss without regularization: Adam minus mome
 # SGD leaves rare words far from their optimum. Momentum removes about half of what is missing.
 # Adam with one $v$ averages, corrects and adapts too, and does no better than momentum. One $v$ per word closes nearly all of the
 # gap, and Adam's own, one per coordinate, the rest. Without momentum, at $\beta_1 = 0$, the gap stays closed. With
-# equal frequencies one $v$ serves all words, and not only because 50 steps are then enough for every optimizer: the claim
-# *after ten steps* looks before anyone has arrived. Rare words suffer as *predicted* words too, though less.
+# equal frequencies one $v$ serves all words, and not only because 50 steps are then enough: the claim
+# *after ten steps* looks before it has arrived. Rare words suffer as *predicted* words too, though less.
 #
 # In this table words share no parameters. In a Transformer they do, and nothing cancels exactly. Still,
 # {cite:t}`kunstner2024heavy` found gradient descent slow on rare words there, and also in vision models and linear models
