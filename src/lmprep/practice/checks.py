@@ -308,6 +308,7 @@ def own_line(frames: Sequence[traceback.FrameSummary]) -> str:
     return f" in line {own[-1].lineno}: `{own[-1].line}`" if own else ""
 
 
+@functools.lru_cache(maxsize=64)  # reading a signature takes as long as many a candidate
 def _keyword_only(candidate: Candidate) -> set[str]:
     try:
         parameters = inspect.signature(candidate).parameters.values()
