@@ -35,7 +35,7 @@ def fans(shape: Sequence[int], layout: str = "torch") -> tuple[int, int]:
 
 
 def gain_for(activation: Callable[[Tensor], Tensor]) -> float:
-    """1/√E[φ(z)²] for a standard normal z: a layer with variance gain²/fan-in keeps a mean square of 1.
+    """1/√E[φ(z)²] for a standard normal z: with variance gain²/fan-in, what goes into φ keeps variance 1.
 
     Found by the trapezoid rule from −12 to 12. √2 for ReLU, and √(2/(1 + a²)) for a leaky ReLU of slope a.
     torch's `calculate_gain` gives the same two, but 5/3 for tanh, where this is 1.59.

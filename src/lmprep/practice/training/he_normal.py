@@ -22,12 +22,10 @@ call gives other numbers, and numpy's global random numbers are neither used nor
 """
 
 STARTER = '''
-import math
-
 import numpy as np
 
 
-def he_normal(shape, layout: str, nonlinearity: str, a: float, rng: np.random.Generator) -> np.ndarray:
+def he_normal(shape, layout, nonlinearity, a, rng: np.random.Generator) -> np.ndarray:
     """Weights whose outputs keep the mean square of their inputs.
 
     shape: (out, in, *kernel) for layout "torch", (*kernel, in, out) for "keras".
@@ -52,12 +50,12 @@ def he_normal(
 ) -> np.ndarray:
     if len(shape) < 2 or layout not in ("torch", "keras"):
         raise ValueError(f"want two axes or more, torch or keras; got {shape}, {layout!r}")
-    gains = {"linear": 1.0, "relu": math.sqrt(2), "leaky_relu": math.sqrt(2 / (1 + a**2))}
+    gains = {"linear": 1.0, "relu": np.sqrt(2), "leaky_relu": np.sqrt(2 / (1 + a**2))}
     if nonlinearity not in gains:
         raise ValueError(f"nonlinearity must be one of {list(gains)}, got {nonlinearity!r}")
     outputs = shape[0] if layout == "torch" else shape[-1]
-    fan_in = math.prod(shape) // outputs
-    std = gains[nonlinearity] / math.sqrt(fan_in)
+    fan_in = np.prod(shape) / outputs
+    std = gains[nonlinearity] / np.sqrt(fan_in)
     return (std * rng.standard_normal(shape)).astype(np.float32)
 
 
@@ -347,7 +345,7 @@ def box_muller(
     fan_in = _fan_in(tuple(shape), layout)
     radius = np.sqrt(-2 * np.log1p(-rng.random(shape)))
     numbers = radius * np.cos(2 * np.pi * rng.random(shape))
-    return np.float32(numbers * (_share(nonlinearity, a) / fan_in) ** 0.5)
+    return np.asarray(numbers * (_share(nonlinearity, a) / fan_in) ** 0.5, dtype=np.float32)
 
 
 def columns_first(
