@@ -24,7 +24,7 @@
 #
 # A layer multiplies the signal's mean square by fan-in times the weights' variance, and ReLU halves it. Depth raises that
 # factor to a power, so it should be one: variance one over fan-in without ReLU, two over fan-in with it. Xavier uses the mean of
-# fan-in and fan-out, for the gradients' sake. A residual stream adds instead. With L blocks it sums two L branches, independent at the
+# fan-in and fan-out, for the gradients' sake. A residual stream adds instead. With L blocks it sums two L branches, uncorrelated at the
 # start, so their variances add, and one over root two L per branch makes the sum independent of depth.
 #
 # :::{dropdown} The two-minute answer
@@ -37,8 +37,8 @@
 # over width. Nor does size say everything: in a deep ReLU network different inputs end up almost parallel.
 #
 # In a pre-norm Transformer a branch reads a normalized stream, so its output does not depend on the stream's size. There are $2L$
-# branches. Random ones add like a random walk, $\sqrt{2L}$ times as long as one; $1/\sqrt{2L}$ undoes
-# that. If branches were copies of each other, the sum would grow like $2L$. Training moves them that way.
+# branches. Uncorrelated ones add like a random walk, $\sqrt{2L}$ times as long as one; $1/\sqrt{2L}$ undoes
+# that. If all pointed alike, their sum would be $2L$ times as long. Training moves them that way.
 #
 # Weights must also differ: hidden units that start equal stay equal. Zeros are fine where something else differs, as in LoRA's $B$.
 # :::
@@ -50,10 +50,10 @@
 # - Junior: variance $1/n$ without, $2/n$ with ReLU, $n$ being fan-in; He answers to ReLU, not to depth.
 # - Mid: derives $n\sigma^2$ forward, $m\sigma^2$ backward and the half, and says what is assumed.
 # - Mid: reads fan-in off a shape in torch's and in Keras's layout.
-# - Mid: why $1/\sqrt{2L}$: $2L$ branches, independent, so variances add.
-# - Senior: the mean is kept, a single network strays with depth over width, and directions collapse.
-# - Senior: what orthogonal matrices keep that Gaussian ones lose.
-# - Senior: independence ends with training.
+# - Mid: derives $1/\sqrt{2L}$: the stream adds $2L$ uncorrelated branches, so variances add.
+# - Senior: He keeps the mean over draws; a single network strays, by depth over width, and inputs become parallel.
+# - Senior: orthogonal matrices keep every direction through a deep product, Gaussian ones lose most.
+# - Senior: training aligns the branches, so $1/\sqrt{2L}$ is a law of the start.
 
 # %% tags=["hide-input"]
 from functools import partial
@@ -85,7 +85,7 @@ device = setup()
 # $$
 #
 # The mean square of the inputs is multiplied by $n\sigma^2$. Nothing was assumed about the inputs, only that they do not depend on
-# these weights. If the weights are as likely negative as positive, so is $y$, and ReLU keeps exactly half of its mean square; a
+# these weights. With a symmetric distribution of weights, $y$ is symmetric around 0, and ReLU keeps exactly half of its mean square; a
 # leaky ReLU with slope $a$ keeps $(1 + a^2)/2$. With $\sigma^2 = 1/n$, a layer's factor is $\frac12$, and forty layers leave
 # $2^{-40}$, a trillionth. With $\sigma^2 = 2/n$ {cite:p}`he2015delving` the factor is 1.
 #
@@ -166,9 +166,9 @@ claim("directions_collapse", "40 ReLU layers, He: mean cosine between random inp
       cosine["ReLU, 2/n"], at_least=0.85)  # fmt: skip
 
 # %% [markdown]
-# The first and last rows are powers of two, up and down. He's row stays near one, forward and backward. Yet its 64 inputs leave
-# in almost the same direction, and so they do in all three ReLU rows: the outputs are never negative, so each layer brings
-# vectors closer, whatever the weights' scale. tanh, an odd function, leaves unrelated inputs unrelated.
+# The first and last rows are powers of two, up and down. He's row stays within about one power of ten, forward and backward. Yet its 64 inputs leave
+# in almost the same direction, and so they do in all three ReLU rows. A random matrix about keeps the angle between two vectors, and ReLU, whose outputs are never
+# negative, narrows it, whatever the weights' scale. tanh, an odd function, leaves unrelated inputs unrelated.
 #
 # tanh follows no power law. With $1/n$ it fades slowly, because small signals pass nearly unbent. With the square of
 # `gain_for(torch.tanh)` over $n$, the size holds, but the gradient grows: tanh's values and its slopes call for different
@@ -195,8 +195,8 @@ claim("strays_with_depth", "32 He layers of width 64, 200 draws: variance of the
 # ## A residual stream adds 2L branches, so √(2L)
 #
 # A pre-norm block [reads through a norm and adds](transformer_block): $x \leftarrow x + f(\mathrm{LN}(x))$, twice per block.
-# LN (layer norm) removes the stream's size, so no factor is handed on. After $L$ blocks the stream is $x_0 + \sum_{k=1}^{2L} f_k$. If the *branches* $f_k$ are
-# independent with mean 0 and mean square $c$, all mixed products cancel again, and the sum has mean square $2Lc$, as in a random walk. GPT-2 scales the matrices
+# LN (layer norm) removes the stream's size, so no factor is handed on. After $L$ blocks the stream is $x_0 + \sum_{k=1}^{2L} f_k$. Each *branch* $f_k$ ends in
+# a matrix drawn independently of everything before it. So mixed products cancel on average again, and $2L$ branches of mean square $c$ add up to $2Lc$, as in a random walk. GPT-2 scales the matrices
 # that write to the stream by one over the root of the number of residual layers {cite:p}`radford2019language`: $1/\sqrt{2L}$, and $2L$ cancels.
 
 # %%
@@ -204,7 +204,7 @@ show(gpt2_init)
 
 # %% [markdown]
 # (The library's `GPT` starts itself by this rule; a test compares the two, number by number.) Now three scales, and a control for the
-# cause: again $1/\sqrt{2L}$, but all blocks are copies of the first, so that their branches are not independent. All other
+# cause: again $1/\sqrt{2L}$, but all blocks are copies of the first, so that their branches are correlated. All other
 # matrices have variance $1/D$. *Apart* adds up the branches' own mean squares, *together* is the mean square of their sum.
 
 # %%
@@ -254,7 +254,7 @@ for name, values in total.items():
     bottom.plot(depths, values, "o-", label=name)
 top.set(title="A plain network multiplies: a factor of 2 becomes 2⁴⁰", yscale="log",
         xlabel="layer", ylabel="mean square", xlim=(0, 55), xticks=range(0, 41, 10))  # fmt: skip
-bottom.set(title="A residual stream adds: 1/√(2L) if branches are independent", xscale="log",
+bottom.set(title="A residual stream adds: 1/√(2L) levels separate blocks", xscale="log",
            yscale="log", xlim=(3.5, 900), xticks=depths, xticklabels=depths,
            xlabel="blocks L", ylabel="mean square of the sum")  # fmt: skip
 for ax in (top, bottom):
@@ -266,27 +266,29 @@ plt.show()
 growth = {name: values[-1] / values[0] for name, values in total.items()}
 claim("root_law", "GPT, 64 blocks over 4: mean square of what all branches add, scaled by 1/√(2L)",
       growth["1/√(2L)"], at_least=0.7, at_most=1.4, thesis=True)  # fmt: skip
-claim("unscaled_grows", "the same with no scale", growth["unscaled"], at_least=8, unit="×")
-claim("too_small", "the same, scaled by 1/(2L)", growth["1/(2L)"], at_most=0.12, unit="×")
-claim("copies_add_up", "the same, scaled by 1/√(2L), with all blocks copies of the first",
-      growth["1/√(2L), copies"], at_least=8, unit="×")  # fmt: skip
+claim("unscaled_grows", "GPT, 64 blocks over 4: mean square of what unscaled branches add",
+      growth["unscaled"], at_least=8, unit="×")  # fmt: skip
+claim("too_small", "GPT, 64 blocks over 4: mean square of what all branches add, scaled by 1/(2L)",
+      growth["1/(2L)"], at_most=0.12, unit="×")  # fmt: skip
+claim("copies_add_up", "GPT of one block copied, 64 over 4: mean square of what all branches add, "
+      "scaled by 1/√(2L)", growth["1/√(2L), copies"], at_least=8, unit="×")  # fmt: skip
 
 # %% [markdown]
-# With the root, 64 blocks add as much as 4. Unscaled, the sum grows at least in proportion to depth (somewhat faster, because branches deep in
-# an unscaled stream are larger); with $1/(2L)$ it shrinks in proportion. The copies show the cause. Apart, their branches are as large as those
-# of independent blocks, yet together they grow with depth again, because they point alike.
+# With the root, 64 blocks add about as much as 4. Unscaled, the sum grows at least in proportion to depth, and *apart* says why it may be more: branches deep in
+# an unscaled stream are somewhat larger. With $1/(2L)$ it shrinks in proportion. The copies show the cause. Apart, their branches are about as large as those
+# of separate blocks, yet their sum grows with depth again, because they point partly alike.
 #
-# In the upper panel a wrong factor is raised to the power of the depth, in the lower one it scales a term of a sum. GPT's authors put it so: with layer norm
-# throughout, a plain $\mathcal N(0, 0.02)$, 0.02 being the deviation, "was sufficient" {cite:p}`radford2018improving`. At GPT-2's widths of 768 to 1,600,
-# $1/\sqrt D$ would be 0.036 to 0.025.
+# In the upper panel a wrong factor is raised to the power of the depth, in the lower one it scales the terms of a sum. The authors of the first GPT wrote that with layer norm
+# throughout, a simple $\mathcal N(0, 0.02)$ "was sufficient" {cite:p}`radford2018improving`; 0.02 is the standard deviation. GPT-2 kept it for widths $D$ from 768 to 1,600, where
+# $1/\sqrt D$ runs from 0.036 to 0.025.
 #
 # ## Forty updates later, the branches pull together
 #
-# Nothing keeps branches independent once they are trained on the same loss. Call *together* over *apart* their alignment: about 1 if they are independent,
+# Nothing keeps branches independent once they are trained on the same loss. Call *together* over *apart* their alignment: about 1 if they are uncorrelated,
 # $2L = 16$ if all 16 are equal. The task is the simplest one there is: for each of 32 tokens, learn its successor from a random table.
 
 # %%
-V, L, g, alignment = 32, 8, generator(7), []
+V, L, g = 32, 8, generator(7)
 successor = torch.randperm(V, generator=g)
 model, unseen = build(L, V, None, g), torch.randint(V, (16, 16), generator=g)  # (B, T)
 
@@ -295,23 +297,23 @@ def loss(model: GPT, ids: Tensor) -> Tensor:
     return F.cross_entropy(model(ids).flatten(0, 1), successor[ids].flatten())
 
 
-for num_steps in (0, 40):
-    if num_steps:
-        fit(model, lambda step: torch.randint(V, (16, 16), generator=g), loss,
-            optimizer=Adam(model.parameters(), 1e-3), num_steps=num_steps)  # fmt: skip
-    apart, together = apart_together(model, unseen)
-    alignment.append(together / apart)
-    print(f"{num_steps:2} updates: loss {loss(model, unseen).item():.2f}, "
-          f"apart {apart:.2f}, together {together:.2f}, alignment {alignment[-1]:.2f}")  # fmt: skip
+before = apart_together(model, unseen)
+fit(model, lambda step: torch.randint(V, (16, 16), generator=g), loss,
+    optimizer=Adam(model.parameters(), 1e-3), num_steps=40)  # fmt: skip
+after = apart_together(model, unseen)
+for name, (apart, together) in {"before": before, "after": after}.items():
+    print(
+        f"{name:7} apart {apart:.2f}   together {together:.2f}   alignment {together / apart:.2f}"
+    )
 claim("training_aligns", "GPT of 8 blocks: alignment of its branches after 40 updates over before",
-      alignment[1] / alignment[0], at_least=1.8, unit="×")  # fmt: skip
+      after[1] / after[0] / (before[1] / before[0]), at_least=1.8, unit="×")  # fmt: skip
 
 # %% [markdown]
 # So $1/\sqrt{2L}$ is a law of the start. How learning rates should then depend on depth is a question of its own {cite:p}`yang2024tensor`.
 #
 # ## Gaussian products crush most directions, orthogonal ones none
 #
-# A Gaussian matrix keeps the mean length over all vectors, some stretched, some shortened. In a product of forty the differences multiply. A
+# A Gaussian matrix keeps the mean square on average, by stretching some directions and shortening others. In a product of forty the differences multiply. A
 # square *orthogonal* matrix keeps every length; so does any product of them {cite:p}`saxe2014exact`. It is drawn by factoring a Gaussian
 # matrix into $QR$. Singular values tell by how much each direction is stretched.
 
@@ -329,15 +331,14 @@ claim("orthogonal_keeps", "product of 40 orthogonal matrices: largest difference
       "from 1", (stretch["orthogonal"] - 1).abs().max(), at_most=1e-10)  # fmt: skip
 
 # %% [markdown]
-# Both kinds keep the mean square, and the Gaussian product all but loses most directions. Between ReLUs, orthogonal matrices lose directions too.
-# They are a common choice for recurrent networks, which multiply by one matrix at each step; there [gates](sequence_models_gates) matter
-# more.
+# The Gaussian product all but loses the median direction, and most others. With ReLUs in between, orthogonal matrices lose directions, too.
+# They are a common choice for recurrent networks, which multiply by one matrix at each step; the other remedy there are [gates](sequence_models_gates).
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
 #
 # **"He initialization suits deep networks."** So say the notes, of `he_normal`. It suits ReLU; depth only makes a wrong factor visible.
-# Before tanh or a plain sum, $2/n$ is twice too much, at any depth.
+# In linear layers $2/n$ doubles the mean square, in each of them, be there two or two hundred.
 #
 # **Equal weights, "to start neutral".** Hidden units with equal weights get equal gradients. Here are fifty updates on random targets, from a
 # constant:
@@ -358,7 +359,8 @@ claim("twins", "16 hidden units trained from equal weights: largest difference b
 # may be zero: the weights already differ.
 #
 # **"PyTorch initializes `nn.Linear` with Kaiming, so ReLU is covered."** The code does call `kaiming_uniform_`, with `a=math.sqrt(5)`. Put it into
-# $2/((1+a^2)n)$: the variance is $1/(3n)$, and a ReLU layer keeps a sixth of the mean square. Ask for `nonlinearity="relu"` yourself.
+# $2/((1+a^2)n)$: the variance is $1/(3n)$, and a ReLU layer keeps a sixth of the mean square, but for the bias. Call
+# `kaiming_normal_(weight, nonlinearity="relu")` yourself.
 #
 # A team ports a Keras model and checks the standard deviation of each tensor. All agree, and still the tails differ: Keras's `he_normal` is *truncated*,
 # cut off at two deviations and then widened to the same variance. Compare quantiles, too.
@@ -382,13 +384,13 @@ claim("twins", "16 hidden units trained from equal weights: largest difference b
 # :::
 #
 # :::{dropdown} What does µP change?
-# It asks that *updates* keep their size as the width grows, too. Hidden matrices keep variance $1/n$, the output layer starts smaller, and Adam's rate for
+# The maximal update parametrization asks that *updates* keep their size as the width grows, too. Hidden matrices keep variance $1/n$, the output layer starts smaller, and Adam's rate for
 # hidden matrices falls like one over the width {cite:p}`yang2022tensor`.
 # :::
 #
 # :::{dropdown} Which gain for GELU or SwiGLU?
-# `gain_for(F.gelu)` is about 1.53, near ReLU's. In a Transformer hardly anyone bothers: a norm precedes each MLP and there are only two
-# matrices before the sum. A gate multiplies two projections, so its mean square is a product of two.
+# `gain_for(F.gelu)` is about 1.53, near ReLU's 1.41. GPT-2 uses no gain: a norm precedes each MLP, so a wrong factor is not handed on. In SwiGLU two
+# projections are multiplied, so the mean square of the result scales with the product of both variances, or even faster.
 # :::
 #
 # :::{dropdown} What is a convolution's fan-in?
