@@ -301,10 +301,8 @@ before = apart_together(model, unseen)
 fit(model, lambda step: torch.randint(V, (16, 16), generator=g), loss,
     optimizer=Adam(model.parameters(), 1e-3), num_steps=40)  # fmt: skip
 after = apart_together(model, unseen)
-for name, (apart, together) in {"before": before, "after": after}.items():
-    print(
-        f"{name:7} apart {apart:.2f}   together {together:.2f}   alignment {together / apart:.2f}"
-    )
+for name, (a, b) in {"before": before, "after": after}.items():
+    print(f"{name:7} apart {a:.2f}   together {b:.2f}   alignment {b / a:.2f}")
 claim("training_aligns", "GPT of 8 blocks: alignment of its branches after 40 updates over before",
       after[1] / after[0] / (before[1] / before[0]), at_least=1.8, unit="×")  # fmt: skip
 
@@ -390,7 +388,7 @@ claim("twins", "16 hidden units trained from equal weights: largest difference b
 #
 # :::{dropdown} Which gain for GELU or SwiGLU?
 # `gain_for(F.gelu)` is about 1.53, near ReLU's 1.41. GPT-2 uses no gain: a norm precedes each MLP, so a wrong factor is not handed on. In SwiGLU two
-# projections are multiplied, so the mean square of the result scales with the product of both variances, or even faster.
+# projections are multiplied, so raising both variances raises the mean square by the product of both.
 # :::
 #
 # :::{dropdown} What is a convolution's fan-in?
