@@ -176,8 +176,8 @@ claim("directions_collapse", "40 ReLU layers, He: mean cosine between random inp
 #
 # He's factor is 1 on average over draws. In one draw, a layer of width $n$ multiplies the mean square by a random factor of variance $5/n$
 # (a squared ReLU of a standard normal has mean $\frac12$ and variance $\frac54$). Over depth the factors multiply, so their
-# logarithms add up to a variance of about $5 \times$ depth / width {cite:p}`hanin2018start`. The mean stays 1, and the *median* falls, since a few large
-# networks carry the mean.
+# logarithms add up to a variance of about $5 \times$ depth / width {cite:p}`hanin2018start`. The expectation stays 1, though a mean over 200 draws still scatters, and the
+# *median* falls: a few large networks carry the mean.
 
 # %%
 ends = torch.empty(200)
@@ -208,8 +208,8 @@ show(gpt2_init)
 # matrices have variance $1/D$. *Apart* adds up the branches' own mean squares, *together* is the mean square of their sum.
 
 # %%
-# Try: (2 * L) ** -0.4 in place of None. The sum then grows like the fifth root of L, and
-# the thesis breaks. The width hardly matters: try D = 32.
+# Try: (2 * L) ** -0.4 in place of the first None. The sum then grows like the fifth root
+# of L, and the thesis breaks. The width hardly matters: try D = 32.
 D, depths = 64, (4, 16, 64)
 laws = {"unscaled": lambda L: 1.0, "1/√(2L)": lambda L: None, "1/(2L)": lambda L: 1 / (2 * L),
         "1/√(2L), copies": lambda L: None}  # fmt: skip
@@ -307,6 +307,7 @@ claim("training_aligns", "GPT of 8 blocks: alignment of its branches after 40 up
       after[1] / after[0] / (before[1] / before[0]), at_least=1.8, unit="×")  # fmt: skip
 
 # %% [markdown]
+# Apart, the trained branches are somewhat larger; together they are several times larger, because they now point partly alike.
 # So $1/\sqrt{2L}$ is a law of the start. How learning rates should then depend on depth is a question of its own {cite:p}`yang2024tensor`.
 #
 # ## Gaussian products crush most directions, orthogonal ones none
