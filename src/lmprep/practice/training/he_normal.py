@@ -18,7 +18,8 @@ fan-in is the number of products that one output adds up. The gain is 1 for `"li
 √(2 / (1 + a²)) for `"leaky_relu"`; the other two ignore `a`, any finite number. A shape, tuple or list, has
 positive sizes and stays as it is; with fewer than two axes, or with another layout or nonlinearity, raise a
 `ValueError`. All randomness comes from `rng`, a `numpy.random.Generator`: in the same state it gives the
-same answer, a second call gives other numbers, and numpy's global random numbers are neither used nor changed.
+same answer, a second call gives other numbers, and numpy's global random numbers are
+neither used nor changed.
 """
 
 STARTER = '''
