@@ -14,6 +14,7 @@ from torch import nn
 from lmprep.training.distributed import (
     average_gradients,
     copy_weights,
+    in_processes,
     mean_over_processes,
     own_share,
     process_group,
@@ -101,3 +102,10 @@ def test_one_process_is_left_alone() -> None:
     assert all(p.grad is not None and p.grad.equal(g) for p, g in zip(model.parameters(), grads, strict=True))
     assert (rank(), world_size(), mean_over_processes(0.1)) == (0, 1, 0.1)
     assert own_share(torch.arange(7)).tolist() == list(range(7))
+
+
+def test_functions_defined_here_run_in_processes() -> None:
+    shift = 10
+    assert in_processes(lambda: rank() + shift, 2) == [10, 11]
+    with pytest.raises(ValueError, match="count"):
+        in_processes(lambda: None, 0)

@@ -5,12 +5,17 @@ weights, averages their gradients and reports the mean of their losses. Alone, a
 """
 
 import os
-from collections.abc import Iterable, Iterator
+import pickle
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.multiprocessing.spawn import spawn
 
 
 @contextmanager
@@ -40,6 +45,37 @@ def process_group() -> Iterator[torch.device]:
     dist.init_process_group("nccl" if has_cuda else "gloo")
     try:
         yield device
+    finally:
+        dist.destroy_process_group()
+
+
+def in_processes(function: Callable[[], Any], count: int) -> list[Any]:
+    """Call `function` in `count` new processes on this machine, joined by gloo; what each returns, by rank.
+
+    For a look at several processes from a notebook; `torchrun` is the tool for training. The function is
+    sent along with whatever it refers to, and the results come back as pickles.
+
+    Raises:
+        ValueError: `count` is below 1.
+        torch.multiprocessing.ProcessRaisedException: the function raised, in any of the processes.
+    """
+    import dill
+
+    if count < 1:
+        raise ValueError(f"count must be at least 1, got {count}")
+    with tempfile.TemporaryDirectory() as folder:
+        call = dill.dumps(function, recurse=True)
+        spawn(_call_in_group, args=(call, count, folder), nprocs=count)
+        return [pickle.loads((Path(folder) / str(number)).read_bytes()) for number in range(count)]
+
+
+def _call_in_group(number: int, call: bytes, count: int, folder: str) -> None:
+    import dill
+
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/join", rank=number, world_size=count)
+    try:
+        (Path(folder) / str(number)).write_bytes(pickle.dumps(dill.loads(call)()))
     finally:
         dist.destroy_process_group()
 
