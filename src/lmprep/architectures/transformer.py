@@ -4,7 +4,6 @@ One block serves both. As GPT-2 (Radford et al., 2019) and BERT's encoder (Devli
 configured, they give the same numbers as these from the same weights.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from lmprep.architectures.attention import MultiHeadAttention, check_ids
 from lmprep.architectures.generate import KVCache
 from lmprep.architectures.position import LearnedPositions, rope_cos_sin, rotate, sinusoidal
+from lmprep.training.init import gpt2_init
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
@@ -201,7 +201,9 @@ class Transformer(nn.Module):
         self.embedding_norm = _norm(config) if config.embedding_norm else nn.Identity()
         self.dropout = _dropout(config)
         self.final_norm = _norm(config) if config.norm_first else nn.Identity()
-        self._initialize(generator)
+        gpt2_init(
+            self, config.num_layers, generator, std=config.init_std, residual_scale=config.residual_scale
+        )
 
     @property
     def context_length(self) -> int:
@@ -263,19 +265,6 @@ class Transformer(nn.Module):
             cos, sin = rope_cos_sin(places, config.width // config.num_heads, config.rope_base)
             rotary = partial(rotate, cos=cos, sin=sin)
         return self.dropout(self.embedding_norm(x)), rotary
-
-    def _initialize(self, generator: torch.Generator) -> None:
-        """Normal matrices and embeddings, zero biases; norms stay at one and zero."""
-        config = self.config
-        scale = config.residual_scale
-        scale = 1 / math.sqrt(2 * config.num_layers) if scale is None else scale
-        for name, parameter in self.named_parameters():
-            if parameter.ndim == 2:
-                writes = name.endswith(("attention.output.weight", "mlp.output.weight"))
-                std = config.init_std * (scale if writes else 1)
-                nn.init.normal_(parameter, std=std, generator=generator)
-            elif name.endswith("bias"):
-                nn.init.zeros_(parameter)
 
 
 class GPT(Transformer):
