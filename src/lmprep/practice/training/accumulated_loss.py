@@ -24,9 +24,7 @@ STARTER = '''
 import torch
 
 
-def accumulated_loss(
-    losses: list[torch.Tensor], masks: list[torch.Tensor]
-) -> torch.Tensor:
+def accumulated_loss(losses: list[torch.Tensor], masks: list[torch.Tensor]) -> torch.Tensor:
     """The mean loss of all tokens that count, over all micro-batches.
 
     losses: K tensors (B_k, T_k), the tokens' losses.
