@@ -40,7 +40,7 @@
 # in-batch negatives; with dropout they do so only in distribution.
 #
 # A batch saves time, since hardware computes many rows at once, and its mean has a variance that falls as $1/B$ with $B$ rows.
-# Micro-batches keep only the second gain.
+# Cut into micro-batches, it keeps the second gain and loses part of the first.
 # :::
 
 # %% [markdown] tags=["rubric"]
@@ -139,7 +139,7 @@ for name, cut in {"six": parts, "sixteen": singles}.items():
     faulty = gradient(lambda cut=cut: accumulate(model, cut, loss_mean, len(cut)))
     error = (faulty - whole).norm() / whole.norm()
     print(f"mean of {name} means: the gradient is off by {error:.0%} of its length")
-claim("mean_of_means", "mean of the means of single sequences: distance of the gradient from that of "
+claim("mean_of_means", "mean of the means of single sequences: distance of its gradient from that of "
       "the whole batch, over the latter's length", error, at_least=0.2)  # fmt: skip
 
 
@@ -237,8 +237,8 @@ ax.legend(loc="upper right", ncols=2)
 plt.show()
 
 # %%
-claim("learns_short_replies", "share of short replies that a GPT gives: trained on the means of "
-      "single replies, minus trained on the means of the same whole batches",
+claim("learns_short_replies", "share of short replies that a GPT gives: trained on the average of "
+      "single replies' mean losses, minus trained on the mean loss of the same whole batches",
       learned["1 per part"] - learned["whole batch"], at_least=0.2, thesis=True)  # fmt: skip
 claim("as_predicted", "random order: largest distance between the share of short replies that a GPT "
       "gives and the share predicted from the tokens' weights",
@@ -341,7 +341,7 @@ claim("packing", "share of tokens dropped by packing all sequences into rows of 
 # `labels[labels == pad_token_id] = -100`. That also masks the true end of every text, so nothing teaches the model to stop. Build
 # the mask from lengths, as `pad_batch` does.
 #
-# **`Dataset.from_tensor_slices((x, y)).batch(32)`, once per epoch.** A fair start if all rows have one length. It lacks a
+# **`Dataset.from_tensor_slices((x, y)).batch(32)`, in a loop over epochs.** A fair start if all rows have one length. It lacks a
 # shuffle, so every epoch repeats the same batches in the order of the file. It lacks padding, without which unequal texts make no tensor. And of 1,000
 # examples the last batch gets 8, each with four times the weight of the others.
 
