@@ -254,7 +254,7 @@ claim("without_accumulation", "whole batches of 32 replies of similar length: sh
 # The dots follow the curve. At 8 replies per part the fault has nearly faded, because random parts of 8 hold about equally many
 # tokens. Sorting makes the counts unequal again and brings all of it back. With sums over the total, every cut of these batches would give the row
 # "whole batch". That remedy does not reach the last row, which never accumulates: a batch of 32 short replies has 64 tokens, one of long replies 448, and
-# each makes one update from its own mean. That is why buckets are filled to a budget of tokens, not of rows. Several such buckets per update, with one
+# each makes one update from its own mean. (Its share strays more from the prediction, since every update pulls to one side.) That is why buckets are filled to a budget of tokens, not of rows. Several such buckets per update, with one
 # common divisor, also let every update see all lengths.
 #
 # ## On the right, a causal model cannot see padding; on the left, it does

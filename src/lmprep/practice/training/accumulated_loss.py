@@ -157,7 +157,7 @@ def zeros_count(candidate: Candidate, rng: Rng) -> None:
 def anything_under_the_mask(candidate: Candidate, rng: Rng) -> None:
     """NaN and infinity where the mask is False leave no trace."""
     for value in (torch.nan, torch.inf, -torch.inf, 1e30):
-        for shapes in SHAPES[2:8]:
+        for shapes in SHAPES[2:6]:
             given = inputs(rng, shapes)
             for loss, mask in zip(given["losses"], given["masks"], strict=True):
                 mask[-1, -1] = mask.numel() == 1
@@ -168,7 +168,7 @@ def anything_under_the_mask(candidate: Candidate, rng: Rng) -> None:
 def what_counts_shows(candidate: Candidate, rng: Rng) -> None:
     """NaN or infinity in a token that counts is in the result: a broken model must not look fine."""
     for value in (torch.nan, torch.inf):
-        for shapes in SHAPES[:6]:
+        for shapes in SHAPES[:4]:
             given = inputs(rng, shapes)
             given["masks"][-1][0, 0] = True
             given["losses"][-1][0, 0] = value
@@ -181,7 +181,7 @@ def what_counts_shows(candidate: Candidate, rng: Rng) -> None:
 
 def gradients(candidate: Candidate, rng: Rng) -> None:
     """Gradients flow to all losses: 1 over the number of tokens that count, and exactly 0 elsewhere."""
-    cases = [inputs(rng, shapes, torch.float64) for shapes in SHAPES[:8]]
+    cases = [inputs(rng, shapes, torch.float64) for shapes in SHAPES[1:7]]
     hidden = inputs(rng, ((2, 2), (1, 3)), torch.float64)
     hidden["masks"][0][0, 0], hidden["losses"][0][0, 0] = False, torch.nan
     nothing = inputs(rng, ((2, 2), (1, 3)), torch.float64)
@@ -214,7 +214,7 @@ def gradients(candidate: Candidate, rng: Rng) -> None:
 
 def memory(candidate: Candidate, rng: Rng) -> None:
     """Takes losses and masks that are not contiguous."""
-    for shapes in SHAPES[2:8]:
+    for shapes in SHAPES[2:6]:
         given = inputs(rng, shapes)
         apart = {name: [strided(tensor) for tensor in tensors] for name, tensors in given.items()}
         compare(candidate, apart, "`.view` of an input: use `.reshape` or `.flatten`")
