@@ -102,8 +102,10 @@ def sums_over_weights(candidate: Candidate, rng: Rng) -> None:
 def identical(candidate: Candidate, rng: Rng) -> None:
     """Is 0 where all examples agree."""
     row = 1 + normal(rng, 4, dtype=torch.float64).abs()
-    call = Call(candidate, per_sample_grads=row.repeat(5, 1))
-    call.same("noise scale", call.number(), 0.0, cause="noise found where rows are equal", tolerance=1e-12)
+    cause = "no noise taken for no answer, or noise found where rows are equal"
+    for n in (2, 5):
+        call = Call(candidate, per_sample_grads=row.repeat(n, 1))
+        call.same("noise scale", call.number(), 0.0, cause=cause, tolerance=1e-12)
 
 
 def no_signal(candidate: Candidate, rng: Rng) -> None:
@@ -199,9 +201,15 @@ def as_tensor(per_sample_grads: torch.Tensor) -> torch.Tensor:
 
 
 def changed(
-    *, ddof: int = 1, correct: float = 1.0, power: int = 2, dtype: torch.dtype = torch.float64,
-    floor: float | None = None, root: bool = False,
-) -> Candidate:  # fmt: skip
+    *,
+    ddof: int = 1,
+    correct: float = 1.0,
+    power: int = 2,
+    dtype: torch.dtype | None = torch.float64,
+    epsilon: float = 0.0,
+    floor: float | None = None,
+    root: bool = False,
+) -> Candidate:
     """The right answer with one part changed."""
 
     def answer(per_sample_grads: torch.Tensor) -> float:
@@ -214,7 +222,7 @@ def changed(
         signal = mean.norm() ** power - correct * noise / n
         if floor is not None:
             signal = signal.clamp(min=floor)
-        ratio = noise / signal
+        ratio = noise / (signal + epsilon)
         return math.inf if signal <= 0 else (ratio.sqrt() if root else ratio).item()
 
     return answer
@@ -274,6 +282,10 @@ def nan_is_infinite(per_sample_grads: torch.Tensor) -> float:
     return scale if scale >= 0 else math.inf
 
 
+def infinite_without_noise(per_sample_grads: torch.Tensor) -> float:
+    return noise_scale(per_sample_grads) or math.inf
+
+
 def zero_over_zero(per_sample_grads: torch.Tensor) -> float:
     scale = noise_scale(per_sample_grads)
     return 0.0 if not per_sample_grads.any() else scale
@@ -316,7 +328,10 @@ TASK = Task(
         "norm not squared": changed(power=1),
         "a ratio of norms": changed(root=True),
         "squares in float32": changed(dtype=torch.float32),
-        "an epsilon below": changed(floor=1e-12),
+        "squares in the input's dtype": changed(dtype=None),
+        "a signal of at least a small number": changed(floor=1e-12),
+        "an epsilon below": changed(epsilon=1e-12),
+        "infinite without noise": infinite_without_noise,
         "mean of norms": mean_of_norms,
         "weight by weight": weight_by_weight,
         "mean over the weights": mean_over_weights,
