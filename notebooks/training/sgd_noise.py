@@ -52,7 +52,7 @@
 # - Senior: says what makes it grow in training, and why it is only a rough guide.
 
 # %% tags=["hide-input"]
-from itertools import combinations, product
+from itertools import combinations, pairwise, product
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -92,7 +92,6 @@ device = setup()
 # %%
 six = torch.tensor([[-4.0], [-1], [0], [2], [4], [5]], dtype=torch.float64)  # (n, p), p = 1
 pairs = torch.stack([six[list(chosen)].mean() for chosen in combinations(range(6), 2)])  # (15,)
-print("means of the pairs:", *(f"{mean:g}" for mean in pairs.sort().values.tolist()))
 agrees("fifteen_batches", "itertools.combinations, n = 6 and B = 2",
        [six.mean().item(), batch_variance(six, 2), batch_variance(six, 2, replace=True)],
        [pairs.mean().item(), pairs.var(correction=0).item(), 14 / 3], atol=1e-12)  # fmt: skip
@@ -188,21 +187,18 @@ triples = [gradient_noise(six[list(i)]) for i in product(range(6), repeat=3)]
 agrees("no_bias", "the six gradients' 28/3 and 1, over all 216 draws of three",
        [np.mean([t.noise for t in triples]), np.mean([t.signal for t in triples])],
        [28 / 3, 1.0], atol=1e-12)  # fmt: skip
-raw = np.mean([six[list(i)].mean().item() ** 2 for i in product(range(6), repeat=3)])
-print(
-    f"squared mean of three, uncorrected, on average {raw:.2f}; all six:", gradient_noise(six)
-)
+print("all six as a sample:", gradient_noise(six))
 
 # %% [markdown]
-# Without the correction, the squared mean overstates the signal fourfold. Treated as a sample, all six give a *negative* signal: too few to tell the
-# mean from zero, and then the estimate of $\mathcal B$ is infinite. Both parts are unbiased; their ratio is not, so average $S$ and $G$ over
+# Without the correction, the squared mean of three would average $1 + \frac{28}{3}/3 \approx 4.1$, not 1. All six, treated as a sample, give a
+# *negative* signal: too few to tell the mean from zero, and then the estimate of $\mathcal B$ is infinite. Both parts are unbiased; their ratio is not, so average $S$ and $G$ over
 # many updates before dividing.
 #
 # ## In a real run the batch that pays grows: less gradient, and more noise
 #
 # A small network reads four characters of English and predicts the fifth. SGD trains it for 1,000 updates on batches of 128 windows from one shuffled
 # pass. On the way, 300 gradients of 16 windows each give $S$ and $G$. At the beginning and the end comes the real test: take one step with a batch of size
-# $B$, at the best of ten rates, and measure how much the loss on 2,048 other windows falls, averaged over six draws.
+# $B$, at the best of ten rates, and measure how much the loss on 2,048 other windows falls, averaged over six draws. `bend` serves the explanation that follows the figure.
 
 # %%
 stages, sizes, step_sizes = (
@@ -233,6 +229,13 @@ def gradient(size: int) -> Tensor:
     return parameters_to_vector(torch.autograd.grad(loss_on(model, batch), weights))
 
 
+def bend(v: Tensor) -> float:
+    """The curvature of the loss along v, times its squared length: v · Hv."""
+    slope = torch.autograd.grad(loss_on(model, ruler), weights, create_graph=True)
+    turn = torch.autograd.grad(parameters_to_vector(slope) @ v, weights)
+    return (parameters_to_vector(turn) @ v).item()
+
+
 @torch.no_grad()
 def progress(directions: list[Tensor]) -> float:
     """How far one step lowers the loss on the ruler, averaged, at the best rate."""
@@ -245,56 +248,44 @@ def progress(directions: list[Tensor]) -> float:
     return falls.mean(axis=1).max()
 
 
-noises, shares, done = {}, {}, 0
+noises, shares, weighted = {}, {}, {}
 print("updates    loss   noise S   signal G   noise scale")
-for stage in stages:
+for done, stage in pairwise((0, *stages)):
     if stage > done:
         fit(model, [windows[i] for i in epoch[done:stage]], loss_on, num_steps=stage - done,
             optimizer=SGD(weights, lr=0.5))  # fmt: skip
-        done = stage
-    found = gradient_noise(torch.stack([gradient(16) for _ in range(300)]), batch_size=16)
-    noises[stage] = found
+    rows = torch.stack([gradient(16) for _ in range(300)])
+    found = noises[stage] = gradient_noise(rows, batch_size=16)
     if stage in (stages[0], stages[-1]):
-        full = progress([gradient(65_536)])
-        shares[stage] = [progress([gradient(B) for _ in range(6)]) / full for B in sizes]
+        full = gradient(65_536)
+        weighted[stage] = 16 * (np.mean([bend(row) for row in rows[:50]]) / bend(full) - 1)
+        best = progress([full])
+        shares[stage] = [progress([gradient(B) for _ in range(6)]) / best for B in sizes]
     print(f"{stage:7}{loss_on(model, ruler).item():8.2f}{found.noise:10.1f}"
           f"{found.signal:11.4f}{found.scale:14.0f}")  # fmt: skip
 
-# %% mystnb={"image": {"alt": "Two stacked charts. Top, against updates: noise rises a few times, signal falls several times, and their ratio, the noise scale, rises about tenfold or more, most of it in the first few hundred updates. Bottom, against batch size: the measured share of the full gradient's progress, as points, rises from near zero to near one, much further right after 1,000 updates than before training. Dotted curves predicted from the noise scale lie below the points and move right with them."}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two stacked charts. Top, against updates: noise rises a few times, signal falls several times, and their ratio, the noise scale, rises about tenfold or more, most of it in the first few hundred updates. Bottom, against batch size: the measured share of the full gradient's progress, as points, rises toward one, much further right after 1,000 updates than before training. Dotted curves predicted from the noise scale lie below most points and move right with them; thin solid curves from the scale weighted by curvature pass near the points."}} tags=["hide-input"]
 fig, (top, bottom) = plt.subplots(2, 1, figsize=(5.6, 6.4))
-for name in ("noise", "signal", "scale"):
+for name, label in {"noise": "noise", "signal": "signal", "scale": "noise scale"}.items():
     values = np.array([getattr(noises[stage], name) for stage in stages])
-    label = {"scale": "noise scale S/G"}.get(name, name)
     top.plot([1, *stages[1:]], values / values[0], "o-", label=label)
-top.set(
-    title="The noise scale rises, by less signal and more noise",
-    xscale="log",
-    yscale="log",
-    xlabel="updates (the first point: none)",
-    ylabel="relative to the start",
-    xlim=(0.8, 8000),
-)
+top.set(title="The noise scale rises, by less signal and more noise", xscale="log", yscale="log",
+        xlabel="updates (first point: none)", ylabel="relative to the start", xlim=(0.8, 8000))  # fmt: skip
 many = np.geomspace(sizes[0], sizes[-1], 100)
 for color, (stage, share) in zip(("C0", "C1"), shares.items(), strict=True):
-    bottom.plot(sizes, share, "o-", color=color, label=f"after {stage:,}")
-    bottom.plot(many, 1 / (1 + noises[stage].scale / many), ":", color=color)
-bottom.set(
-    title="Late in training, the same batch buys less of the full step",
-    xscale="log",
-    xlabel="batch size (windows)",
-    ylabel="share of full progress",
-    xlim=(12, 40_000),
-)
+    bottom.plot(sizes, share, "o", color=color, label=f"after {stage:,}")
+    for scale, style in ((noises[stage].scale, ":"), (weighted[stage], "-")):
+        bottom.plot(many, 1 / (1 + scale / many), style, color=color, linewidth=1)
+bottom.set(title="Late in training, the same batch buys less of the full step", xscale="log",
+           xlabel="batch size (windows)", ylabel="share of full progress", xlim=(12, 40_000))  # fmt: skip
 label_lines(top), label_lines(bottom)
 plt.show()
 
 # %%
 first, last = noises[stages[0]], noises[stages[-1]]
-# Batch size at which the measured share crosses a half, early and late.
+# Where the measured share crosses a half, on a logarithmic axis of batch sizes.
 half = [float(np.exp(np.interp(0.5, share, np.log(sizes)))) for share in shares.values()]
-print(
-    f"half of the full progress: batch of {half[0]:.0f} at first, {half[1]:.0f} after 1,000 updates"
-)
+print(f"half of the full progress: batch of {half[0]:.0f} early, {half[1]:.0f} late")
 claim("scale_grows", "noise scale after 1,000 updates over that before training",
       last.scale / first.scale, at_least=5, unit="×")  # fmt: skip
 claim("signal_falls", "squared gradient before training over that after 1,000 updates",
@@ -303,21 +294,24 @@ claim("noise_rises", "variance of one window's gradient after 1,000 updates over
       last.noise / first.noise, at_least=1.7, unit="×")  # fmt: skip
 claim("half_moves", "batch with half of the full progress, measured: after 1,000 updates over before",
       half[1] / half[0], at_least=3.5, unit="×")  # fmt: skip
-ratios = [first.scale / half[0], last.scale / half[1]]
-claim("scale_is_too_high", "noise scale over the batch that measurably makes half of the full progress, "
-      "before training and after 1,000 updates: the smaller ratio", min(ratios), at_least=1.2)  # fmt: skip
-claim("rough_guide", "the larger of these two ratios", max(ratios), at_most=8, unit="×")
+ratios = np.array([[noises[k].scale, weighted[k]] for k in shares]) / np.array(half)[:, None]
+simple, curved = np.exp(np.log(ratios).mean(axis=0))  # geometric means of the two stages
+print("relative to these batches: noise scale {:.1f} and {:.1f}, weighted by curvature {:.1f} and {:.1f}"
+      .format(*ratios.T.flatten()))  # fmt: skip
+claim("scale_is_too_high", "noise scale over the batch that measurably makes half of the full progress: "
+      "geometric mean of the two stages", simple, at_least=1.7, at_most=8, unit="×")  # fmt: skip
+claim("curvature_explains", "this factor over that by which the scale weighted by curvature is off",
+      simple / max(curved, 1 / curved), at_least=1.5, unit="×")  # fmt: skip
 
 # %% [markdown]
-# Before training, a batch smaller than the 128 that the run uses gets half of what any batch could get from one step. After 1,000 updates
-# half takes a many times larger batch. That is what the noise scale announced, from small gradients alone and without trying a step. It has two
-# causes here. The usual explanation, that the gradient falls, is one. The other is that single windows pull harder than before. Most of the rise
-# comes early: the first few hundred updates do more than all that follow.
+# Before training, a batch smaller than the 128 that the run uses makes half of the progress that any batch could make in one step. After 1,000
+# updates half takes a many times larger batch. The noise scale announced that, from small gradients alone. It rises for two reasons here. The usual one
+# is that the gradient falls; the other is that single windows pull harder than before. The first few hundred updates do more than all that follow.
 #
-# The dotted curves lie below the points: half the progress takes a smaller batch than the noise scale says. They were derived
-# for equal curvature in all directions, which a network does not have. {cite:t}`mccandlish2018empirical` weight noise and signal by the curvature $H$,
-# $\operatorname{tr}(H\Sigma) / (\bar g^\top H \bar g)$ with the covariance $\Sigma$ of one gradient, and call our ratio the *simple* noise scale. It costs no second
-# derivatives. Take it for an order of magnitude.
+# The dotted curves promise too little: half the progress takes a smaller batch than the noise scale says, by a factor that the output shows. They assume
+# one curvature for all directions. {cite:t}`mccandlish2018empirical` weight both parts by the curvature $H$, as
+# $\operatorname{tr}(H\Sigma) / (\bar g^\top H \bar g)$, where $\Sigma$ is the covariance of one example's gradient, and call the unweighted ratio *simple*. The solid curves,
+# weighted so, come much closer: the gradient lies along steeper directions than the noise does. The simple scale needs no second derivatives; take it for an order of magnitude.
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
@@ -327,8 +321,8 @@ claim("rough_guide", "the larger of these two ratios", max(ratios), at_most=8, u
 # of SGD on CIFAR-10 without any sampling, by penalizing explicitly what the noise had penalized on the side.
 #
 # **"SGD converges faster."** Faster per what? Take 50,000 examples and a noise scale of 1,000. In the time of one full gradient, batches of
-# 100 allow 500 steps. By the formula each makes 1/11 of the full step's progress, so early on the pass is worth about 45 full steps. Near the minimum the noise scale explodes, and at
-# a constant rate SGD stops making progress while full gradients still do.
+# 100 allow 500 steps. By the formula each makes 1/11 of the full step's progress, so early on the pass is worth about 45 full steps. Near the minimum the gradient
+# vanishes and the noise may not: at a constant rate SGD stalls, until [the rate falls](lr_schedules.md).
 #
 # **"The gradient is unbiased, so the step is."** Clip the six gradients to [−2, 2], as per-example clipping does: their mean falls from 1 to
 # 1/2. Take signs, as Adam nearly does at first: batches of one average 1/6, while the full gradient has sign 1. An expectation
@@ -376,13 +370,7 @@ claim("rough_guide", "the larger of these two ratios", max(ratios), at_most=8, u
 #
 # :::{dropdown} What does momentum do to the noise?
 # With momentum $\mu$ a gradient moves the weights by $\eta(1 + \mu + \mu^2 + \dots) = \eta/(1-\mu)$ in all, so $\mu = 0.9$ acts, at small rates, like
-# ten times the rate. It spreads a gradient's effect over about ten steps; it does not make the estimate less noisy for the same total movement.
-# :::
-#
-# :::{dropdown} When does SGD converge to the minimum?
-# At a constant rate it keeps jittering around it, unless the noise vanishes there. {cite:t}`robbins1951stochastic` let the rate fall so that $\sum\eta_t$
-# diverges and $\sum\eta_t^2$ does not: far enough to get anywhere, slow enough to average. What decay buys in practice is
-# [another page](lr_schedules.md).
+# ten times the rate. It spreads each gradient's effect over about ten steps, and the noise with it.
 # :::
 
 # %% [markdown] tags=["exercise"]
