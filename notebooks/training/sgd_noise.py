@@ -112,12 +112,12 @@ show(epoch_batches)
 # $\sqrt n$. The less the weights move during a pass, the more of the cancellation should survive.
 #
 # Test it where the minimum is known: least squares with 200 noisy examples and 10 weights, one example per step, as in the textbook loop.
-# For $B = 1$ the correction is 1, so both ways are *equally noisy step by step*. Forty runs per rate start at the minimum of the training loss; the table has
+# For $B = 1$ the correction is 1, so at the same weights both ways are *equally noisy step by step*. Forty runs per rate start at the minimum of the training loss; the table has
 # their mean squared distance from it after the first ten passes, over all updates and at the ends of passes.
 
 # %%
-# Try: rates = [0.0003, 0.001] (slower to settle: raise epochs to 90) or [0.03, 0.05]. The higher the
-# rate, the more the weights move within a pass, and the less shuffling gains; the thesis then fails.
+# Try: rates = [0.03, 0.05]. The weights move far within a pass, shuffling gains little, and
+# the thesis fails. Or rates = [0.0003, 0.001] and epochs = 90: it gains far more.
 rates, epochs, n, d, runs = [0.003, 0.01, 0.03], 30, 200, 10, 40
 
 draw = rng(1)
@@ -150,12 +150,13 @@ for k, rate in enumerate(rates):
 # %%
 claim("shuffling_cancels", "one example per step, lowest rate: mean squared distance from the minimum, "
       "independent draws over shuffled passes", gains[0], at_least=2.5, unit="×", thesis=True)  # fmt: skip
-claim("small_steps_only", "this ratio at the lowest rate over that at the highest",
+claim("small_steps_only", "shuffling's advantage, the same ratio of squared distances: at the lowest rate over that at "
+      "the highest",
       gains[0] / gains[-1], at_least=2)  # fmt: skip
 
 # %% [markdown]
 # At the lowest rate shuffling wins by a multiple, at the highest by little. In one direction with curvature $h$, a step's effect
-# fades by $1 - \eta h$ with each further step, and so lasts for about $1/(\eta h)$ steps. Here $h$ is near 1: at rate 0.03 the effect of an error is gone before the
+# fades by the factor $1 - \eta h$ with each further step, and so lasts for about $1/(\eta h)$ steps. Here $h$ is near 1: at rate 0.03 the effect of an error is gone before the
 # same pass makes up for it. At the end of a pass the books are balanced, so the last column, taken there, is lowest.
 #
 # Two limits. The minimum is that of the *training* loss; nothing is said about new data. And a corpus read once has no second pass:
@@ -187,7 +188,8 @@ triples = [gradient_noise(six[list(i)]) for i in product(range(6), repeat=3)]
 agrees("no_bias", "the six gradients' 28/3 and 1, over all 216 draws of three",
        [np.mean([t.noise for t in triples]), np.mean([t.signal for t in triples])],
        [28 / 3, 1.0], atol=1e-12)  # fmt: skip
-print("all six as a sample:", gradient_noise(six))
+sample = gradient_noise(six)
+print(f"all six as a sample: noise {sample.noise:.2f}, signal {sample.signal:.2f}")
 
 # %% [markdown]
 # Without the correction, the squared mean of three would average $1 + \frac{28}{3}/3 \approx 4.1$, not 1. All six, treated as a sample, give a
@@ -198,14 +200,11 @@ print("all six as a sample:", gradient_noise(six))
 #
 # A small network reads four characters of English and predicts the fifth. SGD trains it for 1,000 updates on batches of 128 windows from one shuffled
 # pass. On the way, 300 gradients of 16 windows each give $S$ and $G$. At the beginning and the end comes the real test: take one step with a batch of size
-# $B$, at the best of ten rates, and measure how much the loss on 2,048 other windows falls, averaged over six draws. `bend` serves the explanation that follows the figure.
+# $B$, at the best of ten rates, and measure how much the loss on 2,048 other windows falls, averaged over six draws. A batch of 65,536 stands in for the full gradient. `bend` serves the explanation below the figure.
 
 # %%
-stages, sizes, step_sizes = (
-    (0, 30, 300, 1000),
-    [16, 64, 256, 1024, 4096],
-    2.0 ** np.arange(-5, 5),
-)
+stages, sizes = (0, 30, 300, 1000), [16, 64, 256, 1024, 4096]
+step_sizes = 2.0 ** np.arange(-5, 5)  # from 1/32 to 16
 text = normalize_text(" ".join(english_text()["train"]["text"]))
 vocabulary = CharVocabulary.from_text(text)
 V = len(vocabulary)
@@ -264,7 +263,7 @@ for done, stage in pairwise((0, *stages)):
     print(f"{stage:7}{loss_on(model, ruler).item():8.2f}{found.noise:10.1f}"
           f"{found.signal:11.4f}{found.scale:14.0f}")  # fmt: skip
 
-# %% mystnb={"image": {"alt": "Two stacked charts. Top, against updates: noise rises a few times, signal falls several times, and their ratio, the noise scale, rises about tenfold or more, most of it in the first few hundred updates. Bottom, against batch size: the measured share of the full gradient's progress, as points, rises toward one, much further right after 1,000 updates than before training. Dotted curves predicted from the noise scale lie below most points and move right with them; thin solid curves from the scale weighted by curvature pass near the points."}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two stacked charts. Top, against updates: noise rises a few times, signal falls several times in all, and their ratio, the noise scale, rises about tenfold or more, steeply in the first thirty updates. Bottom, against batch size: the measured share of the full gradient's progress, as points, rises toward one, much further right after 1,000 updates than before training. Dotted curves predicted from the noise scale lie below most points and move right with them; thin solid curves from the scale weighted by curvature pass near the points."}} tags=["hide-input"]
 fig, (top, bottom) = plt.subplots(2, 1, figsize=(5.6, 6.4))
 for name, label in {"noise": "noise", "signal": "signal", "scale": "noise scale"}.items():
     values = np.array([getattr(noises[stage], name) for stage in stages])
@@ -273,12 +272,16 @@ top.set(title="The noise scale rises, by less signal and more noise", xscale="lo
         xlabel="updates (first point: none)", ylabel="relative to the start", xlim=(0.8, 8000))  # fmt: skip
 many = np.geomspace(sizes[0], sizes[-1], 100)
 for color, (stage, share) in zip(("C0", "C1"), shares.items(), strict=True):
-    bottom.plot(sizes, share, "o", color=color, label=f"after {stage:,}")
+    label = f"measured, after {stage:,} updates" if stage else "measured, before training"
+    bottom.plot(sizes, share, "o", color=color, label=label)
     for scale, style in ((noises[stage].scale, ":"), (weighted[stage], "-")):
-        bottom.plot(many, 1 / (1 + scale / many), style, color=color, linewidth=1)
+        bottom.plot(many, 1 / (1 + scale / many), style, color=color, linewidth=1.2)
+bottom.plot([], [], ":", color="C6", label="predicted, noise scale")
+bottom.plot([], [], "-", color="C6", linewidth=1.2, label="predicted, weighted by curvature")
 bottom.set(title="Late in training, the same batch buys less of the full step", xscale="log",
-           xlabel="batch size (windows)", ylabel="share of full progress", xlim=(12, 40_000))  # fmt: skip
-label_lines(top), label_lines(bottom)
+           xlabel="batch size (windows)", ylabel="share of full progress", ylim=(-0.05, 1.1))  # fmt: skip
+bottom.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
+label_lines(top)
 plt.show()
 
 # %%
@@ -300,18 +303,19 @@ print("relative to these batches: noise scale {:.1f} and {:.1f}, weighted by cur
       .format(*ratios.T.flatten()))  # fmt: skip
 claim("scale_is_too_high", "noise scale over the batch that measurably makes half of the full progress: "
       "geometric mean of the two stages", simple, at_least=1.7, at_most=8, unit="×")  # fmt: skip
-claim("curvature_explains", "this factor over that by which the scale weighted by curvature is off",
+claim("curvature_explains", "factor by which the noise scale misses that batch, over the factor by which the "
+      "scale weighted by curvature does",
       simple / max(curved, 1 / curved), at_least=1.5, unit="×")  # fmt: skip
 
 # %% [markdown]
-# Before training, a batch smaller than the 128 that the run uses makes half of the progress that any batch could make in one step. After 1,000
+# Before training, a batch smaller than the 128 that the run uses makes half of the full gradient's progress. After 1,000
 # updates half takes a many times larger batch. The noise scale announced that, from small gradients alone. It rises for two reasons here. The usual one
-# is that the gradient falls; the other is that single windows pull harder than before. The first few hundred updates do more than all that follow.
+# is that the gradient falls; the other is that single windows pull harder than before.
 #
 # The dotted curves promise too little: half the progress takes a smaller batch than the noise scale says, by a factor that the output shows. They assume
 # one curvature for all directions. {cite:t}`mccandlish2018empirical` weight both parts by the curvature $H$, as
 # $\operatorname{tr}(H\Sigma) / (\bar g^\top H \bar g)$, where $\Sigma$ is the covariance of one example's gradient, and call the unweighted ratio *simple*. The solid curves,
-# weighted so, come much closer: the gradient lies along steeper directions than the noise does. The simple scale needs no second derivatives; take it for an order of magnitude.
+# weighted so, come much closer, which means that the gradient lies along steeper directions than the noise. The simple scale needs no second derivatives; take it for an order of magnitude.
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
@@ -329,8 +333,8 @@ claim("curvature_explains", "this factor over that by which the scale weighted b
 # passes through a linear update, and through few others.
 #
 # **"Our critical batch size is two million tokens."** A platform team measured it once, in the middle of a run, and wrote it into the
-# configuration. The number was right for that stage. At the start of the next run most of such a batch is wasted, which is why batch-size
-# warmup exists {cite:p}`merrill2025critical`.
+# configuration. The number was right for that stage. At the start of the next run most of such a batch is wasted, and batch-size
+# warmup avoids that {cite:p}`merrill2025critical`.
 
 # %% [markdown] tags=["followups"]
 # ## Follow-ups

@@ -41,8 +41,8 @@ def gradient_noise(gradients: Tensor, *, batch_size: int = 1) -> GradientNoise:
     _check_whole(batch_size=batch_size)
     rows = gradients.detach().double()
     mean = rows.mean(dim=0)  # (p,)
-    row_noise = (rows - mean).square().sum() / (n - 1)  # n − 1: the mean was fitted to these rows
-    signal = mean.square().sum() - row_noise / n  # the mean of n rows has a noise of its own
+    row_noise = (rows - mean).square().sum() / (n - 1)  # the mean is fitted: n − 1
+    signal = mean.square().sum() - row_noise / n  # the mean is noisy, too
     return GradientNoise(batch_size * row_noise.item(), signal.item())
 
 
@@ -74,7 +74,7 @@ def batch_variance(gradients: Tensor, batch_size: int, *, replace: bool = False)
 def epoch_batches(
     num_examples: int, batch_size: int, *, replace: bool = False, generator: torch.Generator
 ) -> Tensor:
-    """Indices of the batches of one epoch: a fresh shuffle dealt out in order, or independent draws.
+    """Indices of one epoch's batches: a fresh shuffle dealt out, or independent draws.
 
     Args:
         num_examples: n.
