@@ -29,7 +29,7 @@
 # :::{dropdown} The two-minute answer
 # Call the gradient of the whole training loss $\bar g$, and $\sigma^2$ the mean squared distance of an example's gradient
 # from it. A batch of $B$ examples has a mean gradient with expectation $\bar g$ and expected squared error $\sigma^2/B$. Drawn
-# without replacement from $n$ examples, the error is smaller by $(n-B)/(n-1)$, which matters only if $B$ is a sizable part of $n$.
+# without replacement from $n$ examples, the squared error is smaller by the factor $(n-B)/(n-1)$, which matters only if $B$ is a sizable part of $n$.
 #
 # A shuffled pass adds something else. Once some examples are used up, the next batch is no longer unbiased given the past: it
 # leans toward what is still missing. Over the pass the errors add up to zero if the weights stay put, and
@@ -37,7 +37,7 @@
 #
 # How large a batch? With squared gradient $G$ and noise $S$ per example, the step with the best rate makes a share $1/(1 + (S/G)/B)$ of the full
 # gradient's progress, if the loss is equally curved in all directions. Below $S/G$, doubling the batch nearly doubles the progress per step; above, it
-# buys little. The ratio depends on the stage of training and on the run itself, so measure it more than once.
+# buys little. The ratio changes during training, so measure it more than once.
 # :::
 
 # %% [markdown] tags=["rubric"]
@@ -200,7 +200,7 @@ print(f"all six as a sample: noise {sample.noise:.2f}, signal {sample.signal:.2f
 #
 # A small network reads four characters of English and predicts the fifth. SGD trains it for 1,000 updates on batches of 128 windows from one shuffled
 # pass. On the way, 300 gradients of 16 windows each give $S$ and $G$. At the beginning and the end comes the real test: take one step with a batch of size
-# $B$, at the best of ten rates, and measure how much the loss on 2,048 other windows falls, averaged over six draws. A batch of 65,536 stands in for the full gradient. `bend` serves the explanation below the figure.
+# $B$, at the best of ten rates, and measure how much the loss on 2,048 other windows falls, averaged over six draws. A batch of 65,536 stands in for the full gradient, so a share can exceed 1. `bend` serves the explanation below the figure.
 
 # %%
 stages, sizes = (0, 30, 300, 1000), [16, 64, 256, 1024, 4096]
@@ -310,7 +310,7 @@ claim("curvature_explains", "factor by which the noise scale misses that batch, 
 # %% [markdown]
 # Before training, a batch smaller than the 128 that the run uses makes half of the full gradient's progress. After 1,000
 # updates half takes a many times larger batch. The noise scale announced that, from small gradients alone. It rises for two reasons here. The usual one
-# is that the gradient falls; the other is that single windows pull harder than before.
+# is that the gradient falls; the other is that single windows pull harder than before. How far it rises is this small network's own, at one constant rate.
 #
 # The dotted curves promise too little: half the progress takes a smaller batch than the noise scale says, by a factor that the output shows. They assume
 # one curvature for all directions. {cite:t}`mccandlish2018empirical` weight both parts by the curvature $H$, as
@@ -321,7 +321,7 @@ claim("curvature_explains", "factor by which the noise scale misses that batch, 
 # ## What common answers get wrong
 #
 # **"Sampling keeps SGD from overfitting, because it depends less on each example."** Over an epoch every example is used as often as
-# with full gradients. Small batches do choose among minima, and often well. But {cite:t}`geiping2022stochastic` reached the test accuracy
+# with full gradients. Small batches may favor other minima, but {cite:t}`geiping2022stochastic` reached the test accuracy
 # of SGD on CIFAR-10 without any sampling, by penalizing explicitly what the noise had penalized on the side.
 #
 # **"SGD converges faster."** Faster per what? Take 50,000 examples and a noise scale of 1,000. In the time of one full gradient, batches of
