@@ -159,8 +159,8 @@ claim("small_steps_only", "shuffling's advantage, the same ratio of squared dist
 # fades by the factor $1 - \eta h$ with each further step, and so lasts for about $1/(\eta h)$ steps. Here $h$ is near 1: at rate 0.03 the effect of an error is gone before the
 # same pass makes up for it. At the end of a pass the books are balanced, so the last column, taken there, is lowest.
 #
-# Two limits. The minimum is that of the *training* loss; nothing is said about new data. And a corpus read once has no second pass:
-# each batch is then simply fresh data.
+# Two limits. The minimum is that of the *training* loss, not of new data. And a corpus read once has no second pass:
+# each batch is then fresh data.
 #
 # ## Noise over squared gradient is a batch size
 #
