@@ -24,9 +24,9 @@
 #
 # Sample at random, on a log scale where magnitudes matter. If one setting dominates, twenty-five random trials try
 # twenty-five values of it, a five-by-five grid only five. Then do not train every trial to the end. Successive halving
-# trains all of them a little, keeps the best third and triples their budget. Given the price of four full runs it found much
-# better networks here, although it often dropped the eventual winner. The best of sixty looks too good on validation
-# data, so report a test score.
+# trains all a little, keeps the best third and triples their budget. In a wide search, at equal cost, it found much better networks
+# here than four full runs did, although it often dropped the eventual winner. The best of sixty looks too good on validation data,
+# so report a test score.
 #
 # :::{dropdown} The two-minute answer
 # A grid with $k$ values on each of $d$ axes costs $k^d$ trials and shows $k$ values of each setting. Random trials show a new
@@ -34,11 +34,11 @@
 # independent: none learns from another, all can run at once, and one can stop at any time.
 #
 # Successive halving with factor $\eta = 3$ trains $n$ configurations for $r$ steps, the best $n/3$ for $3r$ steps, and so on.
-# Every rung costs about $nr$, so the price grows with the number of rungs, the logarithm of $n$. It needs early losses that
-# roughly predict the final ranking. A slow starter that would win late is dropped.
+# Every rung costs about $nr$, so the price grows with the number of rungs, the logarithm of $n$. It needs a wide search and early losses that
+# tell good from hopeless. A slow starter that would win late is dropped.
 #
 # Hyperband does not choose $r$. It runs one halving, called a bracket, for each first budget $R/\eta^s$, from many configurations
-# cut early to a few trained to the end, at about equal cost. It pays for all brackets, and is at most that factor away from the best one.
+# cut early to a few trained to the end, at about equal cost. All brackets are paid for: the price of not knowing which is best.
 #
 # Choose by validation loss, never by the test set. The best of $n$ validation scores is partly luck, more so for large $n$ and small
 # validation sets. Compare methods at equal search budgets.
@@ -78,8 +78,8 @@ device = setup()
 #
 # A colleague tunes learning rate and weight decay on a five-by-five grid. In the morning 25 runs are done. They have tried
 # learning rates $10^{-5}, 10^{-4}, \dots, 10^{-1}$, each with five decays, and the decay hardly mattered. Nothing is known
-# about rates between the powers of ten, and a third axis of five values would have made it 125 runs. Random search draws each trial on its
-# own, and tries 25 rates.
+# about rates between the powers of ten, and $k$ values on each of $d$ axes take $k^d$ runs, 125 with a third setting. Random search draws each
+# trial independently, and tries 25 rates.
 
 # %%
 show(search.grid, search.loguniform)
@@ -118,13 +118,13 @@ claim("both_matter", "both settings matter alike: mean regret of random trials o
 # ## Every rung costs the same, so 27 networks cost as much as four
 #
 # Now a real search: networks that read 8 × 8 digits, with 64 inputs, 32 hidden units and 10 outputs. Each has its own learning rate,
-# weight decay and momentum, drawn at random. All train side by side in one batch of matrices, on the same images, from
-# weights of their own. We train them *all* to the end and note their validation losses on the way, so that any search can be
+# weight decay and momentum, drawn at random. All train side by side: weights get a first axis for the network, and the gradient of the summed
+# losses gives each network its own. We train them *all* to the end and note their validation losses on the way, so that any search can be
 # replayed and we know what it missed.
 
 # %%
-# Try: low, high = 0.05, 0.5. Within one decade nearly every network is decent, and there is
-# little to weed out: halving gains less than a point over four full runs, and the thesis fails.
+# Try: low, high = 0.05, 0.5. Within one decade nearly every network is decent and there is
+# little to weed out: halving gains nothing over four full runs, and the thesis fails.
 low, high, num_networks, full = 0.0005, 5.0, 108, 270  # learning rates; networks; updates
 
 digits = load_digits()
@@ -206,7 +206,7 @@ brackets = {"27 halved": 10, "12 halved": 30, "6 halved": 90, "4 to the end": fu
 prices = [sum(n * budget for n, budget in each) / 27 for each in search.hyperband_brackets(27)]
 price = dict(zip(brackets, prices, strict=True))  # in full runs, each rung from the start
 price |= {"all four ways": sum(prices), "27 to the end": 27}
-random, sizes, errors, dropped = rng(3), (1, 2, 3, 4, 6, 9, 14, 20, 27), {}, []
+random, sizes, found, dropped = rng(3), (1, 2, 3, 4, 6, 9, 14, 20, 27), {}, []
 
 
 def choose(networks, first: int) -> int:
@@ -221,10 +221,12 @@ for _ in range(300):
     plans = zip(brackets.items(), drawn, strict=True)
     picks = {name: choose(networks, first) for (name, first), networks in plans}
     picks["all four ways"] = choose(list(picks.values()), full)
+    # From here on "4 to the end" are four of the 27.
     picks |= {f"{size} to the end": choose(drawn[0][:size], full) for size in sizes}
     dropped.append(picks["27 halved"] != picks["27 to the end"])
     for name, network in picks.items():
-        errors[name] = errors.get(name, 0.0) + error[network] / 300  # their mean in the end
+        found.setdefault(name, []).append(error[network])
+errors = {name: np.mean(each) for name, each in found.items()}
 for name, cost in price.items():
     print(f"{name:<14} price {cost:5.2f} full runs, test error {errors[name]:5.2f} %")
 
@@ -248,6 +250,8 @@ bottom.set(xlabel="price in full runs", ylabel="test error, %")
 for ax, ticks in ((top, list(valid)), (bottom, sizes)):
     ax.set(xscale="log", yscale="log")
     ax.set_xticks(ticks, ticks)
+    ax.minorticks_off()
+top.set_yticks([0.1, 0.2, 0.5, 1, 2], [0.1, 0.2, 0.5, 1, 2])
 bottom.set_yticks([5, 10, 20, 40], [5, 10, 20, 40])
 top.set_ylabel("validation loss, nats")
 plt.show()
@@ -265,9 +269,9 @@ claim("winner_dropped", "share of draws in which halving drops the network that 
 # %% [markdown]
 # The network that halving leaves errs far less often than the best of four full runs. In the figure, random search has to go far to the
 # right to match it. If cuts were made by lot, the network left would be one taken at random, the leftmost point of the gray line. So
-# what pays is that losses after 10 updates already tell the hopeless from the rest. They tell no more than that: in a good part of the draws halving drops the
-# network that would have won, and still ends nearly as well as all 27 to the end, because others are nearly as good. All of it hangs on a wide
-# search, with many hopeless networks in it. The cell with `# Try:` takes that away.
+# what pays is that early losses tell the hopeless from the rest. They do not tell the best from the second best: in a good part of the draws
+# halving drops the network that would have won. What it keeps is nearly as good, as the first and the last row of the table show. All of it hangs
+# on a wide search. With rates from one good decade, as the cell with `# Try:` proposes, hardly a network is hopeless, and the gain is gone.
 #
 # ## Hyperband buys a ticket for every place to cut
 #
@@ -286,14 +290,14 @@ for bracket in search.hyperband_brackets(81):
     print(f"price {cost:.2f}:", *(f"{n:3} × {budget:<2g}" for n, budget in bracket))
 
 # %% [markdown]
-# This is the formula of the paper's algorithm 1. The paper's Table 1, for the same $R = 81$ and $\eta = 3$, starts the brackets with 81, 27, 9, 6 and 5:
-# there the fraction is rounded down before it is multiplied. Libraries follow the one or the other. No bracket here costs
-# more than $s_{\max} + 1 = 5$ full runs, and all five are paid for, so the hedge costs up to five times as much as knowing the best bracket.
+# This is the formula of the paper's algorithm 1, which Optuna follows. The paper's Table 1, for the same $R = 81$ and $\eta = 3$, starts the brackets
+# with 81, 27, 9, 6 and 5, as if the fraction were rounded down before it is multiplied; HpBandSter does that. No bracket here costs
+# more than $s_{\max} + 1 = 5$ full runs. All five are paid for, so the hedge costs about five times as much as knowing the best bracket.
 #
 # ## A width is a whole number, and a rate wants a log scale
 #
 # Libraries such as `bayes_opt` or Optuna {cite:p}`akiba2019optuna` replace the lot by a model of what has worked. A search of width and learning
-# rate needs four things from you: a width drawn as an integer (plain bounds of 50 and 500 propose 296.97, which no layer takes),
+# rate needs four things from you: a width drawn as an integer (a continuous range proposes 296.97, which no layer takes),
 # a log scale, an objective that *returns* its score, and validation data that are not the test.
 
 # %%
@@ -309,7 +313,7 @@ def objective(trial: optuna.Trial) -> float:
 sampler = optuna.samplers.TPESampler(n_startup_trials=2, seed=seed(4))
 study = optuna.create_study(sampler=sampler)
 study.optimize(objective, n_trials=12)
-print(study.best_params, f"{study.best_value:.3f} nats")
+print("width {width}, rate {rate:.3f}:".format(**study.best_params), f"{study.best_value:.3f}")
 
 # %% [markdown]
 # The first two trials are random. From then on the sampler splits past trials into good and bad, estimates how densely each kind
