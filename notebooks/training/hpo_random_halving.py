@@ -277,7 +277,7 @@ claim("winner_dropped", "share of draws in which halving drops the network that 
 #
 # An early first cut looks at many networks and judges each by little. With slow starters that would mislead, and one cannot know
 # beforehand. Hyperband {cite:p}`li2018hyperband` therefore makes several runs of halving, called *brackets*, which differ in the first cut; the four ways
-# above are its brackets for $R = 27$. With $R$ the budget of one full run and
+# above, 49 networks in all, are its brackets for $R = 27$. With $R$ the budget of one full run and
 # $s_{\max} = \lfloor \log_\eta R \rfloor$, bracket $s$ starts with
 #
 # $$
