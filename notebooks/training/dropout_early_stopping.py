@@ -34,9 +34,9 @@
 # rows the average loss is the plain loss plus $\frac{p}{1-p}\sum_j w_j^2\,\|x_j\|^2$, with $x_j$ the column of feature $j$. Nobody wrote down that penalty, but training with
 # noise settles at its minimum.
 #
-# Ridge charges $\lambda w_j^2$ for every feature. Dropout's charge grows with the column, and so does what the feature has to gain. If
-# features are uncorrelated, all weights shrink by the factor $1-p$. If they are redundant, sharing the weight is cheaper:
-# that is the exact content of "prevents co-adaptation".
+# Ridge charges $\lambda w_j^2$ for every feature. Dropout's charge is in proportion to the column's squared length, and so is the
+# column's part in the loss. If features are uncorrelated, all weights therefore shrink by the factor $1-p$. If they are redundant,
+# sharing the weight is cheaper. In a linear model, that is what "prevents co-adaptation" amounts to.
 #
 # For a single softmax layer, the pass in eval mode is the normalized geometric mean of all thinned models. Deeper, this is an
 # approximation that works well.
@@ -135,7 +135,9 @@ agrees("inverted_dropout", "torch.nn.functional.dropout",
 
 # %% [markdown]
 # The second comparison is **DropConnect** {cite:p}`wan2013regularization`: it drops entries of the weight matrix, and so each output
-# misses other inputs. For one linear layer with squared loss it has the same penalty. The third says that our function *is* PyTorch's.
+# misses other inputs. For one linear layer with squared loss it has the same penalty. The third says that our function equals PyTorch's, mask
+# by mask. In both, and in Keras, $p$ is the probability of *dropping*. In the paper {cite:p}`srivastava2014dropout` it is that of *keeping*,
+# and nothing is divided in training; weights are multiplied by $p$ at test time instead.
 #
 # ## Rare words shrink no more than common ones
 #
@@ -218,7 +220,7 @@ claim("ridge_deletes_them", "nearest plain ridge: weight of the rarest word over
 # %%
 x, W = normal(11, 8), normal(12, 8, 5)
 logs = F.log_softmax((masks * x / (1 - rate)) @ W, dim=-1)  # (256, 5)
-agrees("geometric_mean", "one pass without dropout", (chance @ logs).softmax(dim=-1),
+agrees("geometric_mean", "the softmax of the full logits", (chance @ logs).softmax(dim=-1),
        (x @ W).softmax(dim=-1), atol=1e-12)  # fmt: skip
 print("all thinned models' mean:", *(f"{q:.3f}" for q in chance @ logs.exp()))
 print("one pass in eval mode:   ", *(f"{q:.3f}" for q in (x @ W).softmax(dim=-1)))
@@ -226,14 +228,16 @@ print("one pass in eval mode:   ", *(f"{q:.3f}" for q in (x @ W).softmax(dim=-1)
 # %% [markdown]
 # ## Twenty-five passes over 128 snippets
 #
-# A classic recipe: embedding, LSTM, dropout of 0.5, output layer, ten epochs, a validation split. It stops short of using the
-# validation loss. Here is the recipe on 128 snippets of 17 characters from Python's manual. This LSTM drops what enters it, too, but
-# nothing from step to step: a state dropped anew at each step would survive $T$ steps with probability $(1-p)^T$, one in a thousand for ten
-# steps. Validation and test snippets come from other chapters. (Keras's `validation_split` takes the *last* rows,
+# A classic recipe: embedding, LSTM, dropout of 0.5, output layer, ten epochs and a validation split, whose loss nothing acts
+# upon. Here it is on 128 snippets of 17 characters from Python's manual, for 25 passes at a learning rate high enough to overfit them. This
+# [LSTM](sequence_models_gates) drops what enters it, too, but nothing from step to step: a unit of the state, dropped anew with
+# $p = \frac12$ at each step, would survive ten steps with probability $2^{-10}$. Validation and test snippets come from other chapters. (Keras's `validation_split` takes the *last* rows,
 # before shuffling; in sorted text, another topic.)
 #
-# [`fit`](adam_from_sgd) evaluates after each pass, in eval mode. With *patience* 3 it stops after three evaluations in a row that
-# do not beat the best, and puts the best one's weights back. Keras does the second only with `restore_best_weights=True`.
+# The book's training loop, `fit`, evaluates after each pass, in eval mode. With *patience* 3 it stops after three evaluations in a
+# row that do not beat the best, and puts the best one's weights back. Keras does the second only with
+# `restore_best_weights=True`. The best of many validation losses was chosen for being low, so it flatters a little: the number to
+# report comes from a third set, here the test snippets.
 
 # %%
 corpus, data, passes, batch_size = english_text(), {}, 25, 16
@@ -263,7 +267,7 @@ def run(p: float, patience: int | None = None):
         return curves[-1][1]
 
     batches = [batch for _ in range(passes) for batch in one_pass()]
-    fit(model, batches, loss_on, optimizer=Adam(model.parameters(), lr=0.02), max_norm=1.0,
+    fit(model, batches, loss_on, optimizer=Adam(model.parameters(), lr=0.03), max_norm=1.0,
         num_steps=len(batches), evaluate=evaluate, eval_every=128 // batch_size,
         patience=patience)  # fmt: skip
     return model, torch.tensor(curves)  # (passes, 3)
@@ -283,7 +287,7 @@ for name, loss in found.items():
     print(f"{name:<24}{loss:.2f} nats per character on test snippets")
 print(f"stopped after {len(stopped_curves)} of {passes} passes")
 
-# %% mystnb={"image": {"alt": "Two charts, one above the other, of training and validation loss over 25 passes, both measured without dropout. Above, trained without dropout: training loss keeps falling, validation loss reaches a minimum halfway and rises again; a dashed line marks where training stops early. Below, trained with dropout: training loss falls more slowly, and validation loss goes down and stays down."}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two charts, one above the other, of training and validation loss over 25 passes, both measured without dropout. Above, trained without dropout: training loss keeps falling, validation loss reaches a minimum in the first half and rises again; a dashed line marks where training stops early. Below, trained with dropout: training loss falls more slowly, and validation loss goes down and stays down."}} tags=["hide-input"]
 fig, axes = plt.subplots(2, 1, figsize=(6.4, 5.4), sharex=True, sharey=True)
 titles = "Without dropout, validation loss turns upward", "With dropout of 0.5, it stays down"
 for ax, curves, title in zip(axes, (plain_curves, noisy_curves), titles, strict=True):
@@ -306,20 +310,21 @@ with torch.no_grad():
 noisy.eval()
 
 claim("stopping_pays", "test loss without dropout: after all passes minus stopped early",
-      found["no dropout, to the end"] - found["no dropout, stopped"], at_least=0.06, unit="nats")  # fmt: skip
+      found["no dropout, to the end"] - found["no dropout, stopped"], at_least=0.12, unit="nats")  # fmt: skip
 claim("dropout_pays", "test loss after all passes: without dropout minus with dropout",
-      found["no dropout, to the end"] - found["dropout, to the end"], at_least=0.08, unit="nats")  # fmt: skip
+      found["no dropout, to the end"] - found["dropout, to the end"], at_least=0.1, unit="nats")  # fmt: skip
 claim("eval_forgotten", "trained with dropout: test loss with dropout left on minus in eval mode",
-      left_on - found["dropout, to the end"], at_least=0.1, unit="nats")  # fmt: skip
+      left_on - found["dropout, to the end"], at_least=0.12, unit="nats")  # fmt: skip
 claim("two_answers", "dropout left on: share of characters predicted differently by two calls",
       (first.argmax(dim=-1) != second.argmax(dim=-1)).double().mean(), at_least=0.25)  # fmt: skip
 
 # %% [markdown]
-# Run to the end, the plain model has learned its snippets and lost on new ones. Stopping and dropout each undo most of the damage, and here they are
-# worth about the same: they are two cures for one disease. Dropout costs passes, and makes the moment of stopping matter less.
+# Run to the end, the plain model fits its snippets ever better and predicts new ones worse. Stopping repairs that without touching the
+# model, and dropout without touching the schedule. Here they are worth about the same; over seeds, now one leads and now the other. With dropout
+# the training loss falls more slowly, and the moment of stopping matters less.
 #
-# Forget `eval()`, and the model that was helped by dropout is worse than need be, and contradicts itself from call to call. In a bug
-# hunt that is the sign to look for: two identical calls, two answers.
+# With dropout left on, the same model predicts worse, and contradicts itself from call to call. In a bug hunt that is the sign
+# to look for: two identical calls, two answers.
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
@@ -344,8 +349,8 @@ claim("two_answers", "dropout left on: share of characters predicted differently
 #
 # :::{dropdown} Do large language models use dropout?
 # In pretraining mostly not: in a single pass there is little to memorize. {cite:t}`liu2025drop` pretrained BERT and Pythia models
-# for one epoch and found every task better without. Fine-tuning repeats small data, and there rates around 0.1 are common,
-# as in many LoRA configurations.
+# for one epoch and found language modeling and all downstream tasks that they tried better without. Fine-tuning repeats small
+# data, and rates of 0.05 or 0.1 are common there.
 # :::
 #
 # :::{dropdown} Where does dropout go in a Transformer?
@@ -360,8 +365,8 @@ claim("two_answers", "dropout left on: share of characters predicted differently
 # :::
 #
 # :::{dropdown} Is early stopping a penalty, too?
-# Nearly, for least squares: gradient descent from zero fits strong directions first. With time $t$ (steps times learning rate) set to $1/\lambda$, its risk
-# is at most 1.69 times that of ridge {cite:p}`ali2019continuous`.
+# Nearly, for least squares: gradient descent from zero fits strong directions first. For small steps, and with time (steps times
+# learning rate) set to $1/\lambda$, its risk is at most 1.69 times that of ridge {cite:p}`ali2019continuous`.
 # :::
 #
 # :::{dropdown} How much patience?

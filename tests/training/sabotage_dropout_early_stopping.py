@@ -1,4 +1,4 @@
-"""Additive noise of one size for all features, as large as dropout's is on average: it makes a plain ridge."""
+"""Additive noise of one size for all features, as large on average as dropout's: it makes a plain ridge."""
 
 import functools
 
