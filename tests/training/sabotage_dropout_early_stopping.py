@@ -12,11 +12,11 @@ THESIS = "own_units"
 
 
 def sabotage(patch: MonkeyPatch) -> None:
-    @functools.wraps(module.dropout)
+    @functools.wraps(module.inverted_dropout)
     def additive(
         x: Tensor, p: float, *, training: bool = True, generator: torch.Generator | None = None
     ) -> Tensor:
         size = (p / (1 - p) * x.square().mean()) ** 0.5
         return x + size * torch.randn(x.shape, dtype=x.dtype, generator=generator)
 
-    patch.setattr(module, "dropout", additive)
+    patch.setattr(module, "inverted_dropout", additive)

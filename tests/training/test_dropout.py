@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 from torch import Tensor
 
-from lmprep.training.dropout import dropout, dropout_ridge
+from lmprep.training.dropout import dropout_ridge, inverted_dropout
 
 seeds = st.integers(0, 2**31)
 probabilities = st.floats(0.0, 0.95)
@@ -37,16 +37,16 @@ def test_equals_torch(p: float, dtype: torch.dtype) -> None:
         theirs = F.dropout(x, p)
     finally:
         torch.random.set_rng_state(before)
-    ours = dropout(x, p, generator=source(3))
+    ours = inverted_dropout(x, p, generator=source(3))
     assert ours.dtype == dtype
     assert torch.equal(ours, theirs)
-    assert torch.equal(dropout(x, p, training=False), F.dropout(x, p, training=False))
+    assert torch.equal(inverted_dropout(x, p, training=False), F.dropout(x, p, training=False))
 
 
 @given(seed=seeds, p=probabilities, shape=st.lists(st.integers(0, 4), max_size=3))
 def test_entries_are_zero_or_scaled(seed: int, p: float, shape: list[int]) -> None:
     x = normal(*shape, seed=seed) + 5
-    got = dropout(x, p, generator=source(seed))
+    got = inverted_dropout(x, p, generator=source(seed))
     assert got.shape == x.shape
     torch.testing.assert_close(got, torch.where(got == 0, 0.0, x / (1 - p)))
 
@@ -54,7 +54,7 @@ def test_entries_are_zero_or_scaled(seed: int, p: float, shape: list[int]) -> No
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.8])
 def test_mean_and_share(p: float) -> None:
     x, n = torch.full((300, 200), 2.0, dtype=torch.float64), 60_000
-    got = dropout(x, p, generator=source())
+    got = inverted_dropout(x, p, generator=source())
     deviation = (p * (1 - p) / n) ** 0.5
     assert abs((got == 0).double().mean().item() - p) < 4 * deviation
     assert abs(got.mean().item() - 2) < 4 * 2 * (p / (1 - p) / n) ** 0.5
@@ -62,7 +62,7 @@ def test_mean_and_share(p: float) -> None:
 
 def test_gradient_has_the_same_mask() -> None:
     x = normal(6, 5).requires_grad_()
-    got = dropout(x, 0.3, generator=source())
+    got = inverted_dropout(x, 0.3, generator=source())
     (gradient,) = torch.autograd.grad(got.sum(), x)
     torch.testing.assert_close(gradient, torch.where(got == 0, 0.0, 1 / 0.7).double())
 
@@ -70,9 +70,9 @@ def test_gradient_has_the_same_mask() -> None:
 def test_generator_alone_decides() -> None:
     x, g = torch.ones(50), source()
     state = torch.random.get_rng_state()
-    first, second = dropout(x, 0.5, generator=g), dropout(x, 0.5, generator=g)
+    first, second = inverted_dropout(x, 0.5, generator=g), inverted_dropout(x, 0.5, generator=g)
     assert not torch.equal(first, second)
-    assert torch.equal(first, dropout(x, 0.5, generator=source()))
+    assert torch.equal(first, inverted_dropout(x, 0.5, generator=source()))
     assert torch.equal(state, torch.random.get_rng_state())
     assert torch.equal(x, torch.ones(50))
 
@@ -80,12 +80,12 @@ def test_generator_alone_decides() -> None:
 @pytest.mark.parametrize("p", [-0.1, 1.1, float("nan")])
 def test_refuses_what_is_no_probability(p: float) -> None:
     with pytest.raises(ValueError, match="p is the probability"):
-        dropout(torch.ones(2), p)
+        inverted_dropout(torch.ones(2), p)
 
 
 def test_refuses_whole_numbers() -> None:
     with pytest.raises(TypeError, match="floating"):
-        dropout(torch.ones(2, dtype=torch.long), 0.5)
+        inverted_dropout(torch.ones(2, dtype=torch.long), 0.5)
 
 
 # dropout_ridge

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 
-def dropout(
+def inverted_dropout(
     x: Tensor, p: float, *, training: bool = True, generator: torch.Generator | None = None
 ) -> Tensor:
     """Inverted dropout: each entry is 0 with probability p, and otherwise divided by 1 − p.
