@@ -157,8 +157,9 @@ agrees("inverted_dropout", "torch.nn.functional.dropout",
 show(dropout_ridge)
 
 # %%
-# Try: commonest = 0.01. All words are equally rare, a plain ridge charges them
-# as dropout does, and the thesis breaks. Or p = 0.2: less shrinkage; it holds.
+# Try: rarest = 0.5. All words are equally common, a plain ridge comes close to what
+# dropout does, and ridge_deletes_them breaks. Or p = 0.2: ridge needs less strength and
+# keeps more of the rare words, so that claim breaks too, while the thesis holds.
 rarest, commonest = 0.01, 0.5
 p, learning_rate, steps, burn_in = 0.5, 2.0, 600, 200
 
