@@ -220,7 +220,7 @@ claim("ridge_deletes_them", "nearest plain ridge: weight of the rarest word over
 # Each mask makes a thinned model. Average the *log*-probabilities of all of them, each with its chance, and normalize. The
 # logits average to those of the full input; what each model subtracted to normalize is the same for all classes, and cancels.
 # The result is the eval pass {cite:p}`baldi2013understanding`. Averaging the *probabilities* gives something else, as the two
-# rows show, and behind a hidden layer with a nonlinearity neither mean is exact.
+# rows show, and behind a hidden layer with a nonlinearity, neither mean is exact in general.
 
 # %%
 x, W = normal(11, 8), normal(12, 8, 5)
