@@ -29,7 +29,7 @@
 # :::{dropdown} The two-minute answer
 # Write $k(x, x')$ for the assumed covariance of the losses at two settings, $K$ for the $(N, N)$ matrix of it among the $N$
 # settings tried, $k_*$ for the $N$ numbers between them and a new one. Given losses $y$, with the prior mean taken off, the new loss is normal with mean $k_*^\top
-# K^{-1} y$ and variance $k(x_*, x_*) - k_*^\top K^{-1} k_*$. One Cholesky factor of $K$, at a cost of $N^3/3$ multiplications, gives both, and the
+# K^{-1} y$ and variance $k(x_*, x_*) - k_*^\top K^{-1} k_*$. One Cholesky factor of $K$, in about $N^3/3$ operations, gives both, and the
 # likelihood by which the kernel's length scale is chosen.
 #
 # Expected improvement is the mean of $\max(\text{best} - f, 0)$. It is large where the mean is low or the standard deviation is high,
@@ -84,10 +84,10 @@ _ = setup()  # the page stays on the CPU
 # deviation of $\sqrt{1 - \rho^2}$. The last columns average how far the new loss falls below the best so far, where a loss that is no
 # better counts as 0: the *expected improvement*, EI.
 #
-# | next setting | $\rho$ | mean | standard deviation | EI if the first run gave −1 | EI if it gave +1 |
+# | next setting | $\rho$ | mean | standard deviation | EI if $y = -1$ | EI if $y = +1$ |
 # |---|---|---|---|---|---|
-# | a neighbor | 0.98 | ∓0.98 | 0.20 | 0.07 | 0.09 |
-# | some way off | 0.8 | ∓0.8 | 0.6 | **0.15** | 0.35 |
+# | a neighbor | 0.98 | $0.98\, y$ | 0.20 | 0.07 | 0.09 |
+# | some way off | 0.8 | $0.8\, y$ | 0.6 | **0.15** | 0.35 |
 # | a stranger | 0 | 0 | 1 | 0.08 | **1.08** |
 #
 # The lowest mean would try the neighbor, where little can happen. The highest uncertainty would try the stranger. After a good run, EI goes
@@ -205,22 +205,22 @@ claim("leaves_the_valley", "two valleys, twelve trials: lowest loss by the mean 
 #
 # ## Twenty trials do the work of many more, as long as neighbors agree
 #
-# Now a real objective. A linear model reads three characters of English and predicts the fourth; it learns from 500
-# examples by SGD. Which learning rate, which weight decay? Both go on a logarithmic axis, scaled to run from 0 to 1, twenty values
-# each. All 400 models are trained once, on the same batches, so that each search has only to look up its losses on 1,000 validation examples. A
-# loss above that of a uniform guess, $\log 27$, is recorded as $\log 27$: training that fails would otherwise dominate the scale.
+# Now a real objective. A linear model reads three characters of English and predicts the fourth. It learns from 500
+# examples by SGD; which learning rate, which weight decay? Each has 18 values, equally spaced in the logarithm, which is scaled to run
+# from 0 to 1. All 18 × 18 models are trained beforehand, on the same batches, and a search looks up
+# its losses on 1,000 validation examples. A loss above $\log 27$, that of a uniform guess, counts as $\log 27$: a few runs that diverge would otherwise set the scale.
 #
-# Twenty searches begin with five random trials each; EI chooses the next fifteen. Length scales and noise are the library's defaults, set before the table was
-# made. The controls:
+# Sixteen searches begin with five random trials each, and EI chooses fifteen more. The length scales, from a tenth to most of
+# the range, and the noise are the library's defaults, not tuned on this table. *Regret* is the best loss so far less the lowest in the
+# table. The controls:
 #
-# - *random search*, needs no simulation. The best of $n$ settings drawn from $N$ has a known distribution, so its expected
-#   regret is exact. Regret is the loss above the lowest in the table.
-# - *shuffled*: the same losses, dealt out anew among the settings. What neighbors say is gone, all else stays.
-# - *mean only* and *doubt only*: the lowest mean, or the highest standard deviation, is tried next.
+# - *random*: random search. How good the best of $n$ different settings is has a known distribution, so its mean regret is exact.
+# - *shuffled*: EI on the same losses, dealt out anew among the settings. Only what neighbors say is lost.
+# - *mean only* and *doubt only* try what has the lowest mean, or the highest standard deviation.
 
 # %%
-# Try: scales = (0.02,), less than the distance between neighbors in the table. The process then
-# predicts nothing from one setting to the next, and the thesis breaks, as with shuffled losses.
+# Try: scales = (0.01,), a sixth of the distance between neighbors in the table. The process then
+# predicts next to nothing from one setting to another, and the thesis breaks.
 scales = (0.1, 0.2, 0.4, 0.8)
 side, num_examples, num_steps, batch_size = 18, 500, 120, 32
 searches, num_first, num_trials = 16, 5, 20
@@ -276,31 +276,25 @@ runs = {
     "doubt only": regrets(lambda search: table, lambda mean, sd, best: sd),
 }
 
-# Random search: none of the best r among n trials, for r = 1, …, N − 1 and n = 1, …, N.
-best, missed, random_search = np.arange(1, N), np.ones(N - 1), []
-for drawn in range(N):
-    missed *= (N - best - drawn).clip(min=0) / (N - drawn)
-    random_search.append(missed @ np.diff(np.sort(table)))
-    if drawn + 1 == num_trials:
-        agrees("none_of_the_best", "scipy.stats.hypergeom: none of the best r in twenty draws",
-               missed, hypergeom.pmf(0, N, best, num_trials), atol=1e-12)  # fmt: skip
-random_search = np.array(random_search)
+# Random search: probability of none of the best r settings among n, (N − 1, N).
+missed = hypergeom.pmf(0, N, np.arange(1, N)[:, None], np.arange(1, N + 1))
+random_search = np.diff(np.sort(table)) @ missed  # mean regret after n trials, (N,)
 
 # %%
-equal = {}
+equal = {}  # how many random trials have as low a mean regret
 print("mean regret, nats    10 trials  20 trials   as good as: random trials")
 for name, run in {"random": random_search[None], **runs}.items():
     mean = run.mean(axis=0)
     equal[name] = 1 + np.argmax(random_search <= mean[num_trials - 1] + 1e-12)
     print(f"{name:<20}{mean[9]:10.4f}{mean[num_trials - 1]:11.4f}{equal[name]:12}")
 
-# %% mystnb={"image": {"alt": "Mean regret on a logarithmic axis against trials, from 5 to 20. Expected improvement falls fastest at first; the lowest mean comes close to it in the end; both end far below random search. The shuffled losses and the highest doubt stay near random search."}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Mean regret on a logarithmic axis against trials, from 5 to 20, cut off below a hundred-thousandth. The curves of expected improvement and of the lowest mean end far below the dashed curve of random search. Those of the shuffled losses and of the highest doubt stay near it."}} tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(7, 3.6))
 count = np.arange(num_first, num_trials + 1)
-ax.plot(count, random_search[count - 1], "--", color="C6", label="random search")
+ax.plot(count, random_search[count - 1], "--", color="C6", label="random")
 for name, run in runs.items():
-    ax.plot(count, run.mean(axis=0)[count - 1], label=name)
-ax.set(title="EI leaves random search behind, unless losses are shuffled", xlim=(5, 24),
+    ax.plot(count, run.mean(axis=0)[count - 1].clip(min=1e-5), label=name)
+ax.set(title="EI leaves random search behind, unless losses are shuffled", xlim=(5, 23),
        xlabel="trials", ylabel="mean regret (nats)", yscale="log")  # fmt: skip
 label_lines(ax)
 plt.show()
@@ -309,8 +303,165 @@ plt.show()
 claim("worth_of_a_trial", "random trials that are as good, on average, as twenty trials with EI",
       equal["EI"], at_least=80, thesis=True)  # fmt: skip
 claim("shuffled", "random trials that are as good as twenty with EI where the losses are shuffled",
-      equal["shuffled"], at_most=45)  # fmt: skip
+      equal["shuffled"], at_most=50)  # fmt: skip
 claim("doubt_only", "random trials that are as good as twenty at the highest standard deviation",
-      equal["doubt only"], at_most=45)  # fmt: skip
-claim("mean_is_slower", "mean regret after ten trials, five of them chosen: lowest mean over EI",
-      runs["mean only"][:, 9].mean() / runs["EI"][:, 9].mean(), at_least=1.2, unit="×")  # fmt: skip
+      equal["doubt only"], at_most=60)  # fmt: skip
+claim("mean_suffices_here", "random trials that are as good as twenty at the lowest mean",
+      equal["mean only"], at_least=80)  # fmt: skip
+
+# %% [markdown]
+# The last column is the exchange rate: EI's twenty trials are worth several times as many random ones. The row *shuffled* isolates
+# the cause. Same code, same losses, but the surrogate has nothing to predict from, and a trial is worth a trial. *Doubt only* fills the square evenly
+# and gains little or nothing.
+#
+# The row *mean only* is a surprise: on this table it is as good as EI, or better. A surrogate that is right about one smooth valley needs
+# no insurance; with two valleys, above, EI's paid off. And the regrets at the end are much smaller than 1,000 validation
+# examples can tell apart: for the model's user the race was over before.
+#
+# ## Five trials do not choose a length scale
+
+
+# %%
+def lead(count: int, search: int) -> float:
+    drawn = rng(300 + search).choice(N, count, replace=False)
+    y = (table[drawn] - table[drawn].mean()) / table[drawn].std()
+    likely = [GaussianProcess(settings[drawn], y, length_scale=scale, noise=1e-4).log_marginal()
+              for scale in (0.1, 0.2, 0.4, 0.8)]  # fmt: skip
+    return np.diff(np.sort(likely))[-1]
+
+
+five, twenty = (np.mean([lead(count, k) for k in range(searches)]) for count in (5, 20))
+claim("five_say_little", "five random trials: lead of the most likely length scale over the next, mean",
+      five, at_most=1.2, unit="nats")  # fmt: skip
+claim("twenty_say_more", "twenty random trials: lead of the most likely length scale over the next, mean",
+      twenty, at_least=1.8, unit="nats")  # fmt: skip
+
+# %% [markdown]
+# A lead of half a nat is a ratio of likelihoods of 1.6: hardly more than a guess. Four nats are a ratio of 55. That is why
+# the scales to choose from, or a prior over them, matter most at the start.
+#
+# ## With the sign turned, the search runs to a corner
+#
+# A snippet on this topic defines $-x_1^2 - x_2^2$ on $[-10, 10]^2$, to be maximized, and hands it to a library that *minimizes*. Both signs,
+# on a grid of 41 × 41:
+
+# %%
+square = np.linspace(-10, 10, 41)
+plane = np.stack(np.meshgrid(square, square), axis=-1).reshape(-1, 2)
+bowl, ends = (plane**2).sum(axis=1), []
+for losses in (bowl, -bowl):
+    first = rng(7).choice(len(plane), 5, replace=False)
+    tried, seen = minimize(losses.item, (plane + 10) / 20, first, 25)
+    ends.append(plane[tried[np.argmin(seen)]])
+print("minimizing the bowl:", ends[0], "  minimizing its negative:", ends[1])
+
+# %%
+claim("center", "minimizing a bowl in 25 trials: the best trial's larger coordinate, absolute",
+      abs(ends[0]).max(), at_most=1)  # fmt: skip
+claim("corner", "minimizing the bowl's negative: the best trial's smaller coordinate, absolute",
+      abs(ends[1]).min(), at_least=9)  # fmt: skip
+
+# %% [markdown]
+# Nothing crashes, and the best value improves from trial to trial; it is only the wrong end. Negate an accuracy before you minimize it.
+
+# %% [markdown] tags=["errors"]
+# ## What common answers get wrong
+#
+# **"It searches globally, so it avoids local optima."** It has seen only its trials. Take $\cos 6\pi x$ on $[0, 1]$ and try 0, ⅓, ⅔ and 1: four equal losses.
+# The most likely of our length scales is then the longest, and the process is nearly certain of a plain, where the function
+# falls by 2 in between. EI recovers here, since any doubt is worth something, but no finite number of trials gives a guarantee.
+#
+# **"The run diverged, so I left it out."** Then the process keeps its prior there, doubt stays high, and the next proposal may lie a step
+# beside the cliff. Record the failure at a bad, finite value, as the table did with $\log 27$. With the raw loss of $10^6$ instead, all
+# good runs would look the same after scaling.
+#
+# **"The best trial's loss is what we will get."** A careful colleague says so, and is right if runs are deterministic and
+# the validation set is huge. Otherwise the lowest of many noisy losses is low partly by luck. Raise the noise on the diagonal, choose the
+# setting with the lowest posterior mean, and run it again with fresh seeds and data.
+#
+# **"We let it tune fifteen hyperparameters in thirty trials."** A kernel needs trials within a length scale of where it predicts, and in 15
+# dimensions, with a scale of half the range, cutting each axis in two makes $2^{15} = 32{,}768$ cells. Unless only a few axes matter, thirty trials leave the process at its prior
+# nearly everywhere.
+
+# %% [markdown] tags=["followups"]
+# ## Follow-ups
+#
+# :::{dropdown} Why Cholesky, and why is there noise on the diagonal of a deterministic objective?
+# $K$ is symmetric and positive definite, so the factor is the cheapest stable way to solve with it, and the determinant comes for free. Trials
+# close together make two rows nearly equal, and rounding can push an eigenvalue below zero; $10^{-6}$ to $10^{-4}$ on the diagonal prevents
+# that. Fitting costs $O(N^3)$, each prediction $O(N^2)$: nothing beside a training run.
+# :::
+#
+# :::{dropdown} What changes when the losses are noisy?
+# The noise variance goes on the diagonal and is fitted with the length scale. "Best so far" is then itself unknown; a common plug-in is the lowest posterior mean at a tried
+# setting. {cite:t}`frazier2018tutorial` derives EI for noise properly.
+# :::
+#
+# :::{dropdown} EI, probability of improvement, confidence bound, Thompson sampling?
+# Probability of improvement, $\Phi(z)$, ignores by how much and so stays close to the best trial. A lower confidence bound, $\mu - \beta\sigma$, makes the
+# trade explicit in $\beta$. Thompson sampling draws a function from the posterior and tries its minimum, which is easy to run in parallel.
+# :::
+#
+# :::{dropdown} Where does EI fail numerically?
+# Far from the best, $z$ is so low that EI and its gradient are 0 in floating point, and a gradient-based search for its maximum has nothing
+# to climb. {cite:t}`ament2023unexpected` compute its logarithm stably instead. On a list of candidates, as here, it hurts only if all underflow.
+# :::
+#
+# :::{dropdown} How do you run eight trials at once?
+# Choose one, pretend that it came out as predicted, condition on that, and choose the next: the standard deviation near it falls. Or maximize the expected
+# improvement of the batch, or draw eight Thompson samples.
+# :::
+#
+# :::{dropdown} And with many dimensions?
+# Success is reported mostly up to about 20 {cite:p}`frazier2018tutorial`. A length scale for each axis lets unimportant axes fade; TuRBO models
+# only a trust region around the best trial and moves it {cite:p}`eriksson2019scalable`.
+# :::
+#
+# :::{dropdown} Does it win outside of toy tables?
+# In a challenge on tuning classical models, with hidden test problems, surrogate-based methods clearly beat random search
+# {cite:p}`turner2021bayesian`. Where most runs can be stopped early, or thousands run side by side, that result does not say who wins.
+# :::
+#
+# :::{dropdown} Can it stop bad runs early?
+# Not by itself: each trial here runs to its end. BOHB lets a model propose the settings and Hyperband decide how long each runs {cite:p}`falkner2018bohb`.
+# :::
+#
+# :::{dropdown} Would you tune a large language model's learning rate like this?
+# Twenty full runs are out of reach. Tune a small proxy, and transfer: with µP the best learning rate carries over to greater width
+# {cite:p}`yang2022tensor`. Or fit how the best rate moves with size on a few small models.
+# :::
+
+# %% [markdown] tags=["exercise"]
+# ## Your turn
+#
+# ```{task} expected_improvement
+# ```
+
+# %%
+import numpy as np
+
+
+def expected_improvement(
+    mean: np.ndarray, sd: np.ndarray, best: float, minimize: bool = True
+) -> np.ndarray:
+    """How far a normal draw beats best, on average; 0 where it does not.
+
+    mean, sd: of one shape, float32 or float64; sd is at least 0.
+    Returns an array of that shape and dtype.
+    """
+    raise NotImplementedError
+
+
+check("expected_improvement", expected_improvement)
+
+# %% [markdown]
+# ```{solution} expected_improvement
+# ```
+
+# %% [markdown] tags=["references"]
+# ## References
+#
+# - {cite:t}`rasmussen2006gaussian`: the posterior, algorithm 2.1, and the marginal likelihood.
+# - {cite:t}`jones1998efficient`: expected improvement. {cite:t}`snoek2012practical`: for hyperparameters, with this kernel.
+# - {cite:t}`frazier2018tutorial`: a tutorial. {cite:t}`ament2023unexpected`: EI in logarithms.
+# - {cite:t}`turner2021bayesian`: against random search. {cite:t}`forrester2008engineering`: the function with two valleys.

@@ -24,7 +24,6 @@ result has the shape and dtype of `mean`, holds no NaN, and the inputs stay as t
 
 STARTER = '''
 import numpy as np
-from scipy.special import ndtr  # the normal distribution function
 
 
 def expected_improvement(
@@ -44,11 +43,14 @@ HINTS = (
     "The integral over those u has two parts: the gap between best and mean times a probability, and sd "
     "times a density, both taken at the gap in standard deviations.",
     "With gap = best − mean (turned round for a maximum) and z = gap / sd, the answer is gap · Φ(z) + "
-    "sd · φ(z). Put something harmless for sd where it is 0, and there take the gap, or 0 if it is negative.",
+    "sd · φ(z), with Φ in `scipy.special.ndtr`. Put something harmless for sd where it is 0, and there take "
+    "the gap, or 0 if it is negative.",
 )
 
 
 def expected_improvement(mean: np.ndarray, sd: np.ndarray, best: float, minimize: bool = True) -> np.ndarray:
+    from scipy.special import ndtr  # the normal distribution function
+
     gap = best - mean if minimize else mean - best
     certain = sd == 0
     z = gap / np.where(certain, 1, sd)
@@ -123,14 +125,6 @@ def a_higher_score(candidate: Candidate, rng: Rng) -> None:
             "minimize ignored, or only one of the two signs turned")  # fmt: skip
 
 
-def minimizes_by_default(candidate: Candidate, rng: Rng) -> None:
-    """Minimizes when nothing is said."""
-    mean, sd = predictions(rng, 3)
-    call = Call(candidate, mean=mean, sd=sd, best=0.3)
-    found = call.returns(np.dtype(np.float64), result=(3,))
-    call.same("improvement", found, exact(mean, sd, 0.3, True), cause="a default of False")
-
-
 def against_the_integral(candidate: Candidate, rng: Rng) -> None:
     """Equals the integral, for any gap and standard deviation."""
     cause = "one of the two terms missing or with another factor; or one sd for all candidates"
@@ -138,6 +132,14 @@ def against_the_integral(candidate: Candidate, rng: Rng) -> None:
         for minimize in (True, False):
             mean, sd = predictions(rng, *shape)
             ask(candidate, mean, sd, float(rng.normal()), minimize, cause)
+
+
+def minimizes_by_default(candidate: Candidate, rng: Rng) -> None:
+    """Minimizes when nothing is said."""
+    mean, sd = predictions(rng, 3)
+    call = Call(candidate, mean=mean, sd=sd, best=0.3)
+    found = call.returns(np.dtype(np.float64), result=(3,))
+    call.same("improvement", found, exact(mean, sd, 0.3, True), cause="a default of False")
 
 
 def in_any_unit(candidate: Candidate, rng: Rng) -> None:
@@ -318,8 +320,8 @@ TASK = Task(
         at_the_best,
         a_lower_loss,
         a_higher_score,
-        minimizes_by_default,
         against_the_integral,
+        minimizes_by_default,
         in_any_unit,
         certain_ones,
         far_away,
