@@ -66,13 +66,7 @@ from lmprep.evidence import agrees, claim
 from lmprep.notebook import generator, rng, setup, show
 from lmprep.plotting import label_lines
 from lmprep.practice import check
-from lmprep.training.bayesopt import (
-    GaussianProcess,
-    expected_improvement,
-    matern52,
-    minimize,
-    most_likely,
-)
+from lmprep.training.bayesopt import GaussianProcess, expected_improvement, matern52, minimize
 
 _ = setup()  # the page stays on the CPU
 
@@ -179,9 +173,10 @@ _, by_mean = minimize(lambda i: valleys[i], line[:, None], start, trials,
                       acquisition=lambda mean, sd, best: -mean)  # fmt: skip
 
 seen = valleys[tried[:7]]
-process = most_likely(
-    line[tried[:7], None], (seen - seen.mean()) / seen.std(), (0.1, 0.2, 0.4, 0.8), 1e-4
-)
+scaled = (seen - seen.mean()) / seen.std()
+process = GaussianProcess(
+    line[tried[:7], None], scaled, length_scale=0.1, noise=1e-4
+)  # as chosen
 mean, sd = (seen.std() * part for part in process.predict(line[:, None]))
 mean += seen.mean()
 fig, (top, bottom) = plt.subplots(2, 1, figsize=(7, 4.6), sharex=True, height_ratios=(2, 1))
@@ -258,12 +253,11 @@ table = table.nan_to_num(np.inf).clamp(max=np.log(27)).double().numpy()
 
 # %%
 def regrets(losses, acquisition=None) -> np.ndarray:
-    """Best loss so far above the best of all: (searches, trials)."""
+    """Best loss so far above the best of all: (searches, trials). `losses(search)` is (N,)."""
     found = []
     for search in range(searches):
-        dealt = losses(search)  # (N,)
         first = rng(100 + search).choice(N, num_first, replace=False)
-        _, seen = minimize(dealt.item, settings, first, num_trials, length_scales=scales,
+        _, seen = minimize(losses(search).item, settings, first, num_trials, length_scales=scales,
                            acquisition=acquisition)  # fmt: skip
         found.append(np.minimum.accumulate(seen) - table.min())
     return np.array(found)
