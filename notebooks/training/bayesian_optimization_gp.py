@@ -114,9 +114,8 @@ show(matern52, GaussianProcess)
 # %%
 x, y, points = rng(1).random((12, 2)), rng(2).normal(size=12), rng(3).random((200, 2))
 ours = GaussianProcess(x, y, length_scale=(0.3, 0.7), noise=1e-4)
-theirs = GaussianProcessRegressor(Matern((0.3, 0.7), nu=2.5), alpha=1e-4, optimizer=None).fit(
-    x, y
-)
+kernel = Matern((0.3, 0.7), nu=2.5)
+theirs = GaussianProcessRegressor(kernel, alpha=1e-4, optimizer=None).fit(x, y)
 agrees("posterior", "sklearn.gaussian_process: mean and standard deviation",
        np.stack(ours.predict(points)), np.stack(theirs.predict(points, return_std=True)), atol=1e-8)  # fmt: skip
 agrees("log_marginal", "sklearn.gaussian_process: log marginal likelihood",
@@ -142,7 +141,7 @@ claim("blind_to_losses", "other losses at the same settings: largest change of a
 # = (\text{best} - \mu)\, \Phi(z) + \sigma\, \varphi(z) .
 # $$
 #
-# Its derivative by $\sigma$ is $\varphi(z)$ and by $\mu$ it is $-\Phi(z)$: more doubt is always worth something, a lower mean too. At $\sigma = 0$ it is
+# Its derivative by $\sigma$ is $\varphi(z)$ and by $\mu$ it is $-\Phi(z)$: more doubt is worth something, a lower mean too. At $\sigma = 0$ it is
 # $\max(\text{best} - \mu, 0)$.
 
 # %%
@@ -174,9 +173,7 @@ _, by_mean = minimize(lambda i: valleys[i], line[:, None], start, trials,
 
 seen = valleys[tried[:7]]
 scaled = (seen - seen.mean()) / seen.std()
-process = GaussianProcess(
-    line[tried[:7], None], scaled, length_scale=0.1, noise=1e-4
-)  # as chosen
+process = GaussianProcess(line[tried[:7], None], scaled, length_scale=0.1, noise=1e-4)
 mean, sd = (seen.std() * part for part in process.predict(line[:, None]))
 mean += seen.mean()
 fig, (top, bottom) = plt.subplots(2, 1, figsize=(7, 4.6), sharex=True, height_ratios=(2, 1))
