@@ -163,7 +163,7 @@ agrees("improvement", "scipy.integrate.quad: area under the distribution functio
 # %%
 show(minimize)
 
-# %% mystnb={"image": {"alt": "Two charts over the setting from 0 to 1. Top: the true loss with a shallow valley left and a deep one right, the mean of the process, which follows it closely on the left where most of seven trials lie, and a band of two standard deviations that is wide on the right. Bottom: expected improvement, near zero on the left and highest on the right, before the deep valley."}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two charts over the setting from 0 to 1. Top: the true loss with a shallow valley left and a deep one right, the mean of the process, which follows it closely on the left where most of seven trials lie, and a band of two standard deviations that is wide on the right. The band misses the deep valley. Bottom: expected improvement, small in the left valley, with two high peaks in the gaps between trials; the right one, before the deep valley, is slightly higher."}} tags=["hide-input"]
 line = np.linspace(0, 1, 101)
 valleys = (6 * line - 2) ** 2 * np.sin(12 * line - 4)
 start, trials = (10, 50, 90), 12
@@ -181,7 +181,7 @@ top.plot(line, valleys, "--", color="C6", label="true loss")
 top.plot(line, mean, label="mean")
 top.fill_between(line, mean - 2 * sd, mean + 2 * sd, alpha=0.15)
 top.plot(line[tried[:7]], seen, "o", color="C6")
-top.set(title="After seven trials, the left valley is known and EI looks right", ylabel="loss")
+top.set(title="After seven trials, EI is done with the left valley", ylabel="loss")
 bottom.plot(line, expected_improvement(mean, sd, seen.min()), color="C1")
 bottom.set(xlabel="setting", ylabel="EI", xlim=(0, 1.12))
 label_lines(top)
@@ -192,8 +192,8 @@ claim("leaves_the_valley", "two valleys, twelve trials: lowest loss by the mean 
       min(by_mean) - min(by_ei), at_least=2.5)  # fmt: skip
 
 # %% [markdown]
-# After the seventh trial, the lowest mean is still beside the best trial, and EI is highest across the gap. The search by the
-# mean stays on the left to the end.
+# The lowest mean lies beside the best trial. EI peaks in the two widest gaps, slightly higher in the right one. The band even misses the
+# deep valley, but doubt sends EI there. The search by the mean stays on the left.
 #
 # ## Twenty trials do the work of many more, as long as neighbors agree
 #
