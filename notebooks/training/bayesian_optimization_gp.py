@@ -30,7 +30,7 @@
 # Write $k(x, x')$ for the assumed covariance of the losses at two settings, $K$ for the $(N, N)$ matrix of it among the $N$
 # settings tried, $k_*$ for the $N$ numbers between them and a new one. Given losses $y$, with the prior mean taken off, the new loss is normal with mean $k_*^\top
 # K^{-1} y$ and variance $k(x_*, x_*) - k_*^\top K^{-1} k_*$. One Cholesky factor of $K$, in about $N^3/3$ operations, gives both, and the
-# likelihood by which the kernel's length scale is chosen.
+# likelihood that chooses the kernel's length scale.
 #
 # Expected improvement is the mean of $\max(\text{best} - f, 0)$. It is large where the mean is low or the standard deviation is high,
 # with no weight to tune between the two. It looks one trial ahead, and assumes that losses come without noise.
@@ -400,7 +400,7 @@ claim("corner", "minimizing the bowl's negative: the best trial's smaller coordi
 # :::
 #
 # :::{dropdown} How do you run eight trials at once?
-# Choose one, pretend that it came out as predicted, condition on that, and choose the next: the standard deviation near it falls. Or maximize the expected
+# Choose one, pretend that it came out as predicted, condition on that, and choose the next. Or maximize the expected
 # improvement of the batch, or draw eight Thompson samples.
 # :::
 #
