@@ -1,4 +1,4 @@
-"""Penalized least squares: ridge and early stopping as filters of singular directions, lasso by coordinate descent.
+"""Penalized least squares: ridge and early stopping as filters, the lasso by coordinate descent.
 
 In all of them the intercept is free, as it should be: X and y are centered, and b is set afterwards. Several
 targets can be fitted at once, as the columns of y.
@@ -120,7 +120,8 @@ def lasso_cd(
         w (D,) or (D, K), and b, a number or (K,).
 
     Raises:
-        ValueError: shapes do not fit, a number is NaN or infinite, or alpha, tol or max_sweeps is not above 0.
+        ValueError: shapes do not fit, a number is NaN or infinite, or alpha, tol or max_sweeps is not
+            above 0.
         RuntimeError: max_sweeps did not suffice.
 
     Source: Friedman, Hastie and Tibshirani (2010).
@@ -167,7 +168,7 @@ def kkt_violation(X: ArrayLike, y: ArrayLike, w: ArrayLike, b: ArrayLike, alpha:
         raise ValueError(f"w must have shape {(x.shape[1], *np.shape(y)[1:])}, got {weights.shape}")
     weights = weights.reshape(x.shape[1], -1)  # (D, K)
     amount = _penalty(alpha, target.shape[1])
-    residual = target - b - x @ weights  # (N, K)
+    residual = target - np.asarray(b, dtype=np.float64) - x @ weights  # (N, K)
     correlation = x.T @ residual / len(x)  # (D, K)
     off = np.where(
         weights == 0, np.abs(correlation) - amount, np.abs(correlation - amount * np.sign(weights))
@@ -175,9 +176,7 @@ def kkt_violation(X: ArrayLike, y: ArrayLike, w: ArrayLike, b: ArrayLike, alpha:
     return float(max(off.max(initial=0.0), np.abs(residual.mean(axis=0)).max()))
 
 
-def _centered(
-    X: ArrayLike, y: ArrayLike
-) -> tuple[Floats, Floats, Callable[[Floats], tuple[Floats, Floats]]]:
+def _centered(X: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats, Callable[[Floats], tuple[Floats, Floats]]]:
     """X and y (N, K) without their means, and what turns weights (D, K) into the caller's w and b."""
     x, target = _examples(X, y)
     x_mean, y_mean = x.mean(axis=0), target.mean(axis=0)
@@ -209,7 +208,9 @@ def _penalty(alpha: ArrayLike, columns: int) -> Floats:
     if penalty.shape not in ((), (columns,)):
         raise ValueError(f"alpha must be a number or have shape ({columns},), got shape {penalty.shape}")
     if not (np.isfinite(penalty).all() and (penalty > 0).all()):
-        raise ValueError(f"alpha must be finite and above 0, got {alpha}: use ridge with lam = 0 for no penalty")
+        raise ValueError(
+            f"alpha must be finite and above 0, got {alpha}: use ridge with lam = 0 for no penalty"
+        )
     return penalty
 
 
