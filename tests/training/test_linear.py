@@ -64,13 +64,8 @@ def test_ridge_equals_sklearn(N: int, D: int, lam: float) -> None:
 def test_several_targets_are_fitted_each_by_itself() -> None:
     X, y = problem(2, 15, 4)
     Y = np.column_stack([y, -2 * y, y**2])
-    for together, alone in (
-        (ridge(X, Y, 3.0), [ridge(X, column, 3.0) for column in Y.T]),
-        (
-            lasso_cd(X, Y, [0.1, 0.3, 2.0]),
-            [lasso_cd(X, column, alpha) for column, alpha in zip(Y.T, (0.1, 0.3, 2.0), strict=True)],
-        ),
-    ):
+    for fit in (ridge, lasso_cd):
+        together, alone = fit(X, Y, 0.3), [fit(X, column, 0.3) for column in Y.T]
         for k, (w, b) in enumerate(alone):
             np.testing.assert_allclose(together[0][:, k], w, rtol=0, atol=1e-8)
             np.testing.assert_allclose(together[1][k], b, rtol=0, atol=1e-7)
@@ -218,15 +213,13 @@ def test_bad_settings() -> None:
     for alpha in (0.0, -1.0, np.nan, np.inf):
         with pytest.raises(ValueError, match="alpha must be finite and above 0"):
             lasso_cd(X, y, alpha)
-    with pytest.raises(ValueError, match="alpha must be a number or have shape"):
-        lasso_cd(X, y, [0.1, 0.2])
     with pytest.raises(ValueError, match="lam must be finite"):
         ridge(X, y, -1.0)
     with pytest.raises(ValueError, match="amount must not be negative"):
         soft_threshold(1.0, -0.1)
-    with pytest.raises(ValueError, match="tol must be above 0"):
+    with pytest.raises(ValueError, match="tol must be finite and above 0"):
         lasso_cd(X, y, 0.1, tol=0.0)
-    with pytest.raises(ValueError, match="max_sweeps must be above 0"):
+    with pytest.raises(ValueError, match="max_sweeps must be finite and above 0"):
         lasso_cd(X, y, 0.1, max_sweeps=0)
     with pytest.raises(ValueError, match="w must have shape"):
         kkt_violation(X, y, np.zeros(3), 0.0, 0.1)

@@ -28,7 +28,7 @@ def soft_threshold(z: ArrayLike, amount: ArrayLike) -> Floats:
     Source: Donoho and Johnstone (1994).
     """
     if not np.all(np.asarray(amount) >= 0):
-        raise ValueError(f"amount must not be negative or NaN, got {amount}")
+        raise ValueError(f"amount must not be negative or NaN, got {amount!r}")
     return np.sign(z) * np.maximum(np.abs(z) - amount, 0.0)
 
 
@@ -104,14 +104,14 @@ def ridge(X: ArrayLike, y: ArrayLike, lam: float) -> tuple[Floats, Floats]:
 
 
 def lasso_cd(
-    X: ArrayLike, y: ArrayLike, alpha: ArrayLike, *, tol: float = 1e-10, max_sweeps: int = 10_000
+    X: ArrayLike, y: ArrayLike, alpha: float, *, tol: float = 1e-10, max_sweeps: int = 10_000
 ) -> tuple[Floats, Floats]:
     """w and b that minimize ‖y − b − Xw‖² / 2N + alpha ‖w‖₁, by coordinate descent.
 
     Args:
         X: (N, D), finite. A feature that does not vary gets weight 0.
         y: (N,) or (N, K), finite.
-        alpha: above 0; one number, or (K,), one for each column of y.
+        alpha: above 0.
         tol: ends when no step of a sweep moves the fit by more than tol times the target's standard
             deviation, root mean square over the examples.
         max_sweeps: at most so many passes over the coordinates.
@@ -127,8 +127,7 @@ def lasso_cd(
     Source: Friedman, Hastie and Tibshirani (2010).
     """
     x, residual, finish = _centered(X, y)  # (N, D), (N, K)
-    amount = len(x) * _penalty(alpha, residual.shape[1])
-    _positive(tol=tol, max_sweeps=max_sweeps)
+    _positive(alpha=alpha, tol=tol, max_sweeps=max_sweeps)
     squares = (x**2).sum(axis=0)  # (D,)
     spread = np.sqrt((residual**2).sum(axis=0))
     w = np.zeros((x.shape[1], residual.shape[1]))
@@ -137,7 +136,7 @@ def lasso_cd(
         for j in np.flatnonzero(squares):
             old = w[j].copy()  # (K,)
             correlation = x[:, j] @ residual + squares[j] * old  # with feature j taken out of the fit
-            w[j] = soft_threshold(correlation, amount) / squares[j]
+            w[j] = soft_threshold(correlation, len(x) * alpha) / squares[j]
             step = w[j] - old
             if step.any():
                 residual -= np.outer(x[:, j], step)
@@ -147,15 +146,15 @@ def lasso_cd(
     raise RuntimeError(f"not converged in {max_sweeps} sweeps: raise max_sweeps, tol or alpha")
 
 
-def kkt_violation(X: ArrayLike, y: ArrayLike, w: ArrayLike, b: ArrayLike, alpha: ArrayLike) -> float:
+def kkt_violation(X: ArrayLike, y: ArrayLike, w: ArrayLike, b: ArrayLike, alpha: float) -> float:
     """How far w and b are from the lasso's optimality conditions: 0 at the minimum, and only there.
 
     With the residual r = y − b − Xw, the mean of r must be 0, and x·r / N must be alpha · sign(w) for
-    features in use and lie within ±alpha for the others. The largest excess, in units of alpha.
+    features in use and lie within ±alpha for the others. The largest excess is returned.
 
     Args:
         X: (N, D); y: (N,) or (N, K); w: (D,) or (D, K); b: a number or (K,).
-        alpha: above 0; one number, or (K,).
+        alpha: above 0.
 
     Raises:
         ValueError: shapes do not fit, a number is NaN or infinite, or alpha is not above 0.
@@ -167,12 +166,11 @@ def kkt_violation(X: ArrayLike, y: ArrayLike, w: ArrayLike, b: ArrayLike, alpha:
     if weights.shape != (x.shape[1], *np.shape(y)[1:]):
         raise ValueError(f"w must have shape {(x.shape[1], *np.shape(y)[1:])}, got {weights.shape}")
     weights = weights.reshape(x.shape[1], -1)  # (D, K)
-    amount = _penalty(alpha, target.shape[1])
+    _positive(alpha=alpha)
     residual = target - np.asarray(b, dtype=np.float64) - x @ weights  # (N, K)
     correlation = x.T @ residual / len(x)  # (D, K)
-    off = np.where(
-        weights == 0, np.abs(correlation) - amount, np.abs(correlation - amount * np.sign(weights))
-    )
+    pull = np.abs(correlation - alpha * np.sign(weights))  # (D, K)
+    off = np.where(weights == 0, pull - alpha, pull)
     return float(max(off.max(initial=0.0), np.abs(residual.mean(axis=0)).max()))
 
 
@@ -203,18 +201,7 @@ def _examples(X: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
     return x, target.reshape(len(x), -1)
 
 
-def _penalty(alpha: ArrayLike, columns: int) -> Floats:
-    penalty = np.asarray(alpha, dtype=np.float64)
-    if penalty.shape not in ((), (columns,)):
-        raise ValueError(f"alpha must be a number or have shape ({columns},), got shape {penalty.shape}")
-    if not (np.isfinite(penalty).all() and (penalty > 0).all()):
-        raise ValueError(
-            f"alpha must be finite and above 0, got {alpha}: use ridge with lam = 0 for no penalty"
-        )
-    return penalty
-
-
 def _positive(**numbers: float) -> None:
     for name, number in numbers.items():
-        if not number > 0:
-            raise ValueError(f"{name} must be above 0, got {number}")
+        if not 0 < number < math.inf:
+            raise ValueError(f"{name} must be finite and above 0, got {number}")
