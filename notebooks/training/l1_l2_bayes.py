@@ -214,11 +214,7 @@ w, b = linear.ridge(X, Y, lam)
 agrees("ridge", "sklearn.linear_model.Ridge", w.T, Ridge(lam).fit(X, Y).coef_, atol=1e-10)
 conditional = x.T @ np.linalg.solve(x @ x.T + lam * np.eye(N), y)
 agrees(
-    "posterior_mean",
-    "E(w | y) of a joint Gaussian, numpy.linalg.solve",
-    w,
-    conditional,
-    atol=1e-10,
+    "posterior_mean", "Gaussian conditioning, numpy.linalg.solve", w, conditional, atol=1e-10
 )
 
 u = np.logspace(-6, -1, 300)[:, None]  # η s²
@@ -227,7 +223,7 @@ claim("nearly_one_filter", "largest gap between the factors, λ = 1/ηt, ηs² u
       np.abs(1 - (1 - u) ** t - u * t / (u * t + 1)).max(), at_most=0.22)  # fmt: skip
 
 # %% [markdown]
-# The factors are never far apart, and {cite:t}`ali2019continuous` prove that descent in continuous time has at most 1.69 times ridge's
+# Descent's factor is the larger one, and the two are never far apart; {cite:t}`ali2019continuous` prove that descent in continuous time has at most 1.69 times ridge's
 # risk at $\lambda = 1/(\eta t)$. Large steps break the likeness: with $\eta s^2 = 1$ the first step goes all the way, where ridge goes half.
 #
 # The second agreement is Bayes. If $w$ is Gaussian, so is $w$ given $y$, with this mean. The negative logarithm of the posterior is
@@ -323,10 +319,9 @@ claim("mode_is_not_mean", "a Laplace weight: squared error of the mode over the 
 
 # %% [markdown]
 # The mode loses even to ridge, and so does the best of all thresholds. Under a Laplace prior a weight is exactly 0 with probability
-# 0, so each zero is an error, if often a small one. The posterior mean guesses exactly 0 only for a look of exactly 0. (With
-# four times less noise variance, the best threshold slightly beats ridge.) Now the three worlds. Strengths are in units of what the
-# prior asks for, $\sigma^2/\tau^2$ and $\sqrt2\,\sigma^2/(\tau N)$. The best is chosen on half of the draws, and the
-# table shows errors on the other half.
+# 0, so each zero is an error, if often a small one. The posterior mean guesses exactly 0 only for a look of exactly 0. Now the three worlds. Strengths are in units of what the
+# prior asks for, $\sigma^2/\tau^2$ and $\sqrt2\,\sigma^2/(\tau N)$. The best is chosen on half of the draws; the
+# table shows errors on the other half. Predicting with $w = 0$ would cost about 1.
 
 # %%
 strengths = np.array([0.25, 0.5, 1.0, 2.0, 4.0])
@@ -342,8 +337,8 @@ print(f"{'':14}", *(f"{name:>12}" for name in worlds))
 for name, found in best.items():
     print(f"{name:<14}", *(f"{value:12.3f}" for value in found))
 
-# %% mystnb={"image": {"alt": "Three charts, one above the other, of error against the strength of the penalty, from a quarter of what the prior asks for to four times it. Gaussian weights: ridge and early stopping lie together in a flat valley, lasso above them. Laplace weights: the same order, with lasso a little closer. Mostly zero weights: lasso dips far below the other two."}} tags=["hide-input"]
-fig, panels = plt.subplots(3, 1, figsize=(6.4, 6.0), sharex=True)
+# %% mystnb={"image": {"alt": "Three charts, one above the other, of error against the strength of the penalty, from a quarter of what the prior asks for to four times it. Gaussian weights: ridge and early stopping lie close together in a flat valley, lasso well above them. Laplace weights: the same order, with lasso a little closer. Mostly zero weights: lasso dips far below the other two and climbs back up at the strongest penalty."}} tags=["hide-input"]
+fig, panels = plt.subplots(3, 1, figsize=(6.4, 6.0), sharex=True, sharey=True)
 titles = ("Gaussian weights: ridge leads", "Laplace weights, lasso's own prior: ridge still leads",
           "Mostly zero weights: lasso leads by far")  # fmt: skip
 for i, (ax, title) in enumerate(zip(panels, titles, strict=True)):
@@ -365,19 +360,18 @@ claim("stopping_is_as_good", "error stopped early over ridge's, largest of three
 
 # %% [markdown]
 # Same inputs, same noise, same variance of the weights; only their distribution changes. On Gaussian weights ridge is the posterior
-# mean, and no method has a smaller expected error. On Laplace weights, the prior whose mode lasso is, ridge still leads. Where most weights truly vanish,
+# mean, and at strength 1 no method has a smaller expected error. On Laplace weights, the prior whose mode lasso is, ridge still leads. Where most weights truly vanish,
 # lasso wins by far: it puts the few examples to use on few weights. {cite:t}`gribonval2012compressible` prove, for many Laplace weights
 # and few enough examples, that plain least squares beats even an oracle that knows the best weights to keep.
 # With many examples or little noise the two meet, and lasso may lead: "Laplace" decides nothing by itself.
 #
-# Too strong a penalty hurts in every panel: the bias then outweighs the variance saved. Early stopping keeps ridge's company throughout.
+# Too strong a penalty hurts in every panel: the bias then outweighs the variance saved. Tuned, early stopping is as good as ridge; at the weakest penalty it errs more, because its factors are larger.
 # On the reviews, with their many small clues, ridge and lasso came out close.
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
 #
 # **"Regularization improves test performance."** It can, at the right strength. As $\lambda \to \infty$ every prediction becomes $\bar y$.
-# And it lowers the fit to the training data by design, so "my training loss went up" is no bug.
 #
 # **"Lasso found the five causes."** Feed it one feature twice. Any split of the weight between the copies has the same loss, and
 # coordinate descent gives all of it to the copy that it visits first; reverse the columns, and the other is the "cause". Ridge gives each copy
