@@ -67,7 +67,7 @@ def lasso_cd(X: np.ndarray, y: np.ndarray, alpha: float) -> tuple[np.ndarray, fl
 
 # What the checks compare with.
 
-SIZES = ((2, 1), (6, 2), (9, 4), (12, 7))  # N, D
+SIZES = ((2, 1), (6, 2), (9, 5))  # N, D
 
 
 def drawn(rng: Rng, N: int, D: int, *, share: float = 0.3) -> dict[str, Any]:
@@ -207,13 +207,13 @@ def wide_and_short(candidate: Candidate, rng: Rng) -> None:
     """One example, or more features than examples, is nothing special."""
     cause = "equations that have no single solution, or a division by N − 1"
     optimal(candidate, {"X": rng.standard_normal((1, 3)), "y": np.array([4.0]), "alpha": 0.5}, cause)
-    for N, D in ((3, 8), (6, 20)):
+    for N, D in ((3, 8),):
         optimal(candidate, drawn(rng, N, D, share=0.1), cause)
 
 
 def related_features(candidate: Candidate, rng: Rng) -> None:
     """Features that are nearly alike need many sweeps, and get them."""
-    for N, D in ((12, 2), (15, 3)):
+    for N, D in ((15, 3),):
         common = rng.standard_normal((N, 1))
         X = common + 0.1 * rng.standard_normal((N, D))
         y = X @ np.where(np.arange(D) % 2, -1.0, 2.0) + 0.01 * rng.standard_normal(N)
