@@ -1,8 +1,7 @@
 """Two real processes on gloo against one process with the whole batches, and against torch's own wrapper."""
 
 import importlib.util
-import json
-from collections.abc import Callable
+import runpy
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -34,14 +33,14 @@ def load(path: Path) -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory, torchrun: Callable[..., str]) -> list[dict[str, Any]]:
-    folder = tmp_path_factory.mktemp("ranks")
-    torchrun(SCRIPT, folder)
-    return [json.loads((folder / f"rank{number}.json").read_text()) for number in range(2)]
+def seen() -> list[dict[str, Any]]:
+    """What the two processes see. `torchrun` costs more; tests/test_examples.py has it."""
+    path = str(SCRIPT)
+    return in_processes(lambda: runpy.run_path(path)["seen"](), 2)
 
 
 def test_both_processes_are_there(seen: list[dict[str, Any]]) -> None:
-    assert [(each["device"], each["world_size"]) for each in seen] == [("cpu", 2)] * 2
+    assert [each["world_size"] for each in seen] == [2, 2]
 
 
 def test_gradients_are_those_of_ddp(seen: list[dict[str, Any]]) -> None:
@@ -62,6 +61,10 @@ def test_gradients_that_some_processes_lack(seen: list[dict[str, Any]]) -> None:
         assert everyones == pytest.approx([(2 + 8) / 2] * 4)
         assert ones == [1.5] * 4
         assert nobodys is None and frozen is None
+
+
+def test_mean_does_not_overflow_where_the_sum_would(seen: list[dict[str, Any]]) -> None:
+    assert all(each["half"] == [40_000] for each in seen)
 
 
 def test_training_is_that_of_one_process_with_the_whole_batches(seen: list[dict[str, Any]]) -> None:
@@ -104,8 +107,13 @@ def test_one_process_is_left_alone() -> None:
     assert own_share(torch.arange(7)).tolist() == list(range(7))
 
 
-def test_functions_defined_here_run_in_processes() -> None:
-    shift = 10
-    assert in_processes(lambda: rank() + shift, 2) == [10, 11]
+def test_an_error_in_one_process_tells_its_cause() -> None:
+    def fails() -> None:
+        if rank() == 1:
+            raise KeyError("no such window")
+        average_gradients(nn.Linear(1, 1).parameters())  # fails too, for want of process 1
+
+    with pytest.raises(RuntimeError, match=r"(?s)in process 1 of 2.*KeyError: 'no such window'"):
+        in_processes(fails, 2)
     with pytest.raises(ValueError, match="count"):
-        in_processes(lambda: None, 0)
+        in_processes(fails, 0)

@@ -1,21 +1,12 @@
-"""Run by `torchrun` in test_distributed.py: what each process sees, written to rank0.json and rank1.json."""
+"""What each of two processes sees; test_distributed.py runs `seen` in both."""
 
-import json
-import sys
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from lmprep.training.distributed import (
-    average_gradients,
-    own_share,
-    process_group,
-    rank,
-    world_size,
-)
+from lmprep.training.distributed import average_gradients, own_share, rank, world_size
 from lmprep.training.loop import fit
 from lmprep.training.optim import AdamW
 
@@ -88,6 +79,14 @@ def unused() -> list[list[float] | None]:
     return [None if p.grad is None else p.grad.flatten().tolist() for p in (everyones, ones, nobodys, frozen)]
 
 
+def half_precision() -> list[float]:
+    """The mean of gradients whose sum would overflow."""
+    parameter = nn.Parameter(torch.zeros(1, dtype=torch.float16))
+    parameter.grad = torch.full((1,), 40_000.0, dtype=torch.float16)
+    average_gradients([parameter])
+    return parameter.grad.tolist()
+
+
 def nan_in_one(model: nn.Module, pair: tuple[Tensor, Tensor]) -> Tensor:
     return squared_error(model, pair) * (float("nan") if rank() == 1 else 1.0)
 
@@ -100,20 +99,14 @@ def error_of(call: Any) -> str:
     return ""
 
 
-def main() -> None:
-    with process_group() as device:
-        seen = {
-            "device": str(device),
-            "world_size": world_size(),
-            "averaged": averaged(),
-            "unused": unused(),
-            # process 0's weights count, whatever the others start from
-            "fit": train(network(seed=rank())),
-            "nan": error_of(lambda: train(network(), nan_in_one)),
-            "odd_batch": error_of(lambda: own_share(torch.zeros(7, 2))),
-        }
-        Path(sys.argv[1], f"rank{rank()}.json").write_text(json.dumps(seen))
-
-
-if __name__ == "__main__":
-    main()
+def seen() -> dict[str, Any]:
+    return {
+        "world_size": world_size(),
+        "averaged": averaged(),
+        "unused": unused(),
+        "half": half_precision(),
+        # process 0's weights count, whatever the others start from
+        "fit": train(network(seed=rank())),
+        "nan": error_of(lambda: train(network(), nan_in_one)),
+        "odd_batch": error_of(lambda: own_share(torch.zeros(7, 2))),
+    }

@@ -6,16 +6,18 @@ weights, averages their gradients and reports the mean of their losses. Alone, a
 
 import os
 import pickle
+import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.multiprocessing.spawn import spawn
+from torch.multiprocessing.spawn import ProcessContext, ProcessRaisedException, start_processes
 
 
 @contextmanager
@@ -53,11 +55,11 @@ def in_processes(function: Callable[[], Any], count: int) -> list[Any]:
     """Call `function` in `count` new processes on this machine, joined by gloo; what each returns, by rank.
 
     For a look at several processes from a notebook; `torchrun` is the tool for training. The function is
-    sent along with whatever it refers to, and the results come back as pickles.
+    sent along with whatever it refers to, and the results come back as pickles. No process outlives the call.
 
     Raises:
         ValueError: `count` is below 1.
-        torch.multiprocessing.ProcessRaisedException: the function raised, in any of the processes.
+        RuntimeError: the function raised; the message has the traceback of the process that failed first.
     """
     import dill
 
@@ -65,8 +67,20 @@ def in_processes(function: Callable[[], Any], count: int) -> list[Any]:
         raise ValueError(f"count must be at least 1, got {count}")
     with tempfile.TemporaryDirectory() as folder:
         call = dill.dumps(function, recurse=True)
-        spawn(_call_in_group, args=(call, count, folder), nprocs=count)
+        try:
+            arguments = (call, count, folder)
+            _wait_for(start_processes(_start_group, arguments, 1, join=False, start_method="spawn"))
+        except ProcessRaisedException as error:
+            first = Path(folder) / "error"
+            raise RuntimeError(first.read_text() if first.exists() else str(error)) from None
         return [pickle.loads((Path(folder) / str(number)).read_bytes()) for number in range(count)]
+
+
+def _start_group(_: int, call: bytes, count: int, folder: str) -> None:
+    """Start the processes from one that has just imported torch. On Linux they are copies of it, which saves
+    each the import; it has used no thread and no GPU yet, so that it can be copied."""
+    method = "fork" if sys.platform == "linux" else "spawn"
+    _wait_for(start_processes(_call_in_group, (call, count, folder), count, join=False, start_method=method))
 
 
 def _call_in_group(number: int, call: bytes, count: int, folder: str) -> None:
@@ -76,8 +90,23 @@ def _call_in_group(number: int, call: bytes, count: int, folder: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/join", rank=number, world_size=count)
     try:
         (Path(folder) / str(number)).write_bytes(pickle.dumps(dill.loads(call)()))
+    except Exception:  # the others fail in turn, for want of this one: only the first says why
+        with suppress(FileExistsError), (Path(folder) / "error").open("x") as file:
+            file.write(f"in process {number} of {count}:\n{traceback.format_exc()}")
+        raise
     finally:
         dist.destroy_process_group()
+
+
+def _wait_for(started: ProcessContext) -> None:
+    """Wait until all have ended; where one raises, or this process is interrupted, end the others."""
+    try:
+        while not started.join():
+            pass
+    finally:
+        for process in started.processes:
+            process.terminate()
+            process.join()
 
 
 def rank() -> int:
@@ -125,7 +154,7 @@ def copy_weights(model: nn.Module) -> None:
 
 
 def average_gradients(parameters: Iterable[Tensor]) -> None:
-    """Replace each gradient by its mean over the processes, in place.
+    """Replace each gradient by its mean over the processes.
 
     Where some processes have no gradient of a parameter, theirs counts as zeros; where all have none, it
     stays so. This is the arithmetic of `torch.nn.parallel.DistributedDataParallel` (Li et al., 2020), which
@@ -138,9 +167,10 @@ def average_gradients(parameters: Iterable[Tensor]) -> None:
     dist.all_reduce(users)
     for parameter, count in zip(trained, users.tolist(), strict=True):
         if count > 0:
-            grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.contiguous()
-            dist.all_reduce(grad)
-            parameter.grad = grad / world_size()
+            own = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            mean = own.contiguous() / world_size()  # before the sum, which might overflow in half precision
+            dist.all_reduce(mean)
+            parameter.grad = mean
 
 
 def _joined() -> bool:
