@@ -121,6 +121,16 @@ def no_signal(candidate: Candidate, rng: Rng) -> None:
         call.same("noise scale", call.number(), math.inf, cause=cause)
 
 
+def weak_signal(candidate: Candidate, rng: Rng) -> None:
+    """Is finite where the signal is positive, however much the noise exceeds it."""
+    apart = normal(rng, 3, 4, dtype=torch.float64)
+    mean = normal(rng, 4, dtype=torch.float64)
+    row_noise = 2 * apart.square().sum() / 5 / 6  # S / n of the six rows mean ± apart
+    mean = mean / mean.norm() * (row_noise * (1 + 1e-4)).sqrt()
+    grads = torch.cat([mean + apart, mean - apart])  # S / G is 6e4
+    ask(candidate, grads, "a signal taken for zero below some share of the noise", tolerance=1e-6)
+
+
 def any_size(candidate: Candidate, rng: Rng) -> None:
     """Does not depend on the gradients' unit, be they tiny or huge, in either dtype."""
     cause = "squares in float32, which under- or overflow; an epsilon in the denominator; or a root missing"
@@ -277,6 +287,11 @@ def no_guard(per_sample_grads: torch.Tensor) -> float:
     return (noise / (grads.mean(dim=0).square().sum() - noise / n)).item()
 
 
+def weak_is_none(per_sample_grads: torch.Tensor) -> float:
+    scale = noise_scale(per_sample_grads)
+    return math.inf if scale > 1000 else scale
+
+
 def nan_is_infinite(per_sample_grads: torch.Tensor) -> float:
     scale = noise_scale(per_sample_grads)
     return scale if scale >= 0 else math.inf
@@ -315,6 +330,7 @@ TASK = Task(
         sums_over_weights,
         identical,
         no_signal,
+        weak_signal,
         any_size,
         nearly_equal,
         keeps_nan,
@@ -331,6 +347,7 @@ TASK = Task(
         "squares in the input's dtype": changed(dtype=None),
         "a signal of at least a small number": changed(floor=1e-12),
         "an epsilon below": changed(epsilon=1e-12),
+        "no signal below a thousandth of the noise": weak_is_none,
         "infinite without noise": infinite_without_noise,
         "mean of norms": mean_of_norms,
         "weight by weight": weight_by_weight,
