@@ -24,9 +24,9 @@
 #
 # Sample at random, on a log scale where magnitudes matter. If one setting dominates, twenty-five random trials try
 # twenty-five values of it, a five-by-five grid only five. Then do not train every trial to the end. Successive halving
-# trains all a little, keeps the best third and triples their budget. In a wide search, at equal cost, it found much better networks
-# here than four full runs did, although it often dropped the eventual winner. The best of sixty looks too good on validation data,
-# so report a test score.
+# trains all a little, keeps, say, the best third and triples their budget. With learning rates from four decades, it usually beat four
+# full runs at equal cost here, although it often dropped the eventual winner. The best of sixty looks too good on validation
+# data, so report a test score.
 #
 # :::{dropdown} The two-minute answer
 # A grid with $k$ values on each of $d$ axes costs $k^d$ trials and shows $k$ values of each setting. Random trials show a new
@@ -41,7 +41,7 @@
 # cut early to a few trained to the end, at about equal cost. All brackets are paid for: the price of not knowing which is best.
 #
 # Choose by validation loss, never by the test set. The best of $n$ validation scores is partly luck, more so for large $n$ and small
-# validation sets. Compare methods at equal search budgets.
+# validation sets.
 # :::
 
 # %% [markdown] tags=["rubric"]
@@ -88,7 +88,7 @@ show(search.grid, search.loguniform)
 # `loguniform` draws the *logarithm* uniformly, so each decade gets the same share of the trials. A linear draw from
 # $[10^{-5}, 10^{-2}]$ would put 90 % of them above $10^{-3}$.
 #
-# Do random trials pay? Let the best point be hidden somewhere in the square, and let the *regret*, the loss above the best possible,
+# Do random trials pay? Let the best point be hidden somewhere in the square that the grid spans, and let the *regret*, the loss above the best possible,
 # be $a^2 + w\,b^2$, where $a$ and $b$ say how many decades off rate and decay are. With $w = 0.01$ the rate decides; with
 # $w = 1$ both count alike. Mean regret of the best of 25 trials, over 2,000 hidden points:
 
@@ -96,7 +96,7 @@ show(search.grid, search.loguniform)
 random, regret = rng(1), {}
 square = search.grid({"rate": range(-5, 0), "decay": range(-6, -1)})  # log10
 lattice = np.array([list(point.values()) for point in square])  # (25, 2)
-hidden = random.uniform((-4.5, -5.5), (-1.5, -2.5), (2000, 1, 2))
+hidden = random.uniform((-5, -6), (-1, -2), (2000, 1, 2))
 scattered = random.uniform((-5, -6), (-1, -2), (2000, 25, 2))
 for weight in (0.01, 1.0):
     for name, trials in (("grid", lattice), ("random", scattered)):
@@ -108,7 +108,7 @@ for weight in (0.01, 1.0):
 claim("one_setting_matters", "one of two settings matters: mean regret of random trials over the grid's",
       regret["random", 0.01] / regret["grid", 0.01], at_most=0.6)  # fmt: skip
 claim("both_matter", "both settings matter alike: mean regret of random trials over the grid's",
-      regret["random", 1.0] / regret["grid", 1.0], at_least=1.05)  # fmt: skip
+      regret["random", 1.0] / regret["grid", 1.0], at_least=1.2)  # fmt: skip
 
 # %% [markdown]
 # If only the rate counts, the grid is off by anything up to half a decade, while the nearest of 25 random rates in four decades is
@@ -160,18 +160,15 @@ error = 100 * (1 - right[:, 400:].mean(axis=1))  # (N,) test error at the end, i
 budgets = {"min_budget": 10, "max_budget": full}
 best, rungs = search.successive_halving(lambda i, steps: valid[steps][i], 27, **budgets)
 for rung in rungs:
-    lowest = min(valid[rung.budget][i] for i in rung.indices)
-    print(
-        f"{len(rung.indices):3} networks to {rung.budget:3} updates, {lowest:.3f} nats at best"
-    )
+    print(f"{len(rung.indices):2} of 27 networks trained to {rung.budget:3} updates")
 print(f"test error {error[best]:.1f} %, mean of all 27 {error[:27].mean():.1f} %")
 
 # %% [markdown]
 # A third of the networks for three times as long: each rung costs $27 \cdot 10 = 9 \cdot 30 = 3 \cdot 90 = 270$ updates, and all four rungs
 # 1,080, the price of four full runs. If the networks that stay are paused and resumed, a rung only pays for its new updates:
-# $27 \cdot 10 + 9 \cdot 20 + 3 \cdot 60 + 180 = 810$, three full runs. All 27 to the end would cost 27.
+# $27 \cdot 10 + 9 \cdot 20 + 3 \cdot 60 + 180 = 810$, three full runs.
 #
-# scikit-learn has the algorithm, too. Given an estimator that looks its losses up, it must keep the same networks on each rung:
+# scikit-learn's halving, given an estimator that looks its losses up, must keep the same networks on each rung:
 
 
 # %%
@@ -196,16 +193,16 @@ agrees("survivors", "sklearn.model_selection.HalvingGridSearchCV", ours, sorted(
 # %% [markdown]
 # ## For the price of four full runs, halving weeds out the hopeless
 #
-# One draw proves little, so draw 300 times from the 108 networks. Each time spend the price of about four full runs in four ways: 27
-# networks halved from 10 updates on, 12 from 30, 6 from 90, or 4 trained to the end, which is plain random search. Networks are chosen
-# by validation loss and judged by their error on test images. For comparison, the same 27 are also trained to the end.
+# One draw proves little, so draw 300 times from the 108 networks. (Draws share networks, so these are not 300 independent experiments.) Each
+# time spend the price of about four full runs in several ways: halve 27 networks from 10 updates on, 12 from 30, or 6 from 90; or cut
+# the 27 once, after 10 updates, to three that go to the end; or train four of them to the end, which is plain random search. Networks
+# are chosen by validation loss and judged by their error on test images. For comparison, all 27 are also trained to the end.
 
 # %%
-# Updates before the first cut.
-brackets = {"27 halved": 10, "12 halved": 30, "6 halved": 90, "4 to the end": full}
-prices = [sum(n * budget for n, budget in each) / 27 for each in search.hyperband_brackets(27)]
-price = dict(zip(brackets, prices, strict=True))  # in full runs, each rung from the start
-price |= {"all four ways": sum(prices), "27 to the end": 27}
+first_cut = {"27 halved": 10, "12 halved": 30, "6 halved": 90, "4 others": full}  # updates
+costs = [sum(n * budget for n, budget in rungs) / 27 for rungs in search.hyperband_brackets(27)]
+price = dict(zip(first_cut, costs, strict=True))  # in full runs, each rung from the start
+price |= {"27 cut to 3": 4, "4 to the end": 4, "all brackets": sum(costs), "27 to the end": 27}
 random, sizes, found, dropped = rng(3), (1, 2, 3, 4, 6, 9, 14, 20, 27), {}, []
 
 
@@ -218,17 +215,19 @@ def choose(networks, first: int) -> int:
 
 for _ in range(300):
     drawn = np.split(random.choice(num_networks, 49, replace=False), (27, 39, 45))
-    plans = zip(brackets.items(), drawn, strict=True)
+    plans = zip(first_cut.items(), drawn, strict=True)
     picks = {name: choose(networks, first) for (name, first), networks in plans}
-    picks["all four ways"] = choose(list(picks.values()), full)
-    # From here on "4 to the end" are four of the 27.
+    picks["all brackets"] = choose(list(picks.values()), full)
+    first = np.argsort(np.array(valid[10])[drawn[0]])[:3]  # the best three after 10 updates
+    picks["27 cut to 3"] = choose(drawn[0][first], full)
     picks |= {f"{size} to the end": choose(drawn[0][:size], full) for size in sizes}
     dropped.append(picks["27 halved"] != picks["27 to the end"])
     for name, network in picks.items():
         found.setdefault(name, []).append(error[network])
-errors = {name: np.mean(each) for name, each in found.items()}
+errors = {name: np.array(each) for name, each in found.items()}  # (300,) each
 for name, cost in price.items():
-    print(f"{name:<14} price {cost:5.2f} full runs, test error {errors[name]:5.2f} %")
+    mean, median = errors[name].mean(), np.median(errors[name])
+    print(f"{name:<13} price {cost:5.2f}, test error {mean:5.2f} % (median {median:.2f} %)")
 
 # %% mystnb={"image": {"alt": "Two panels. Top: validation loss of 27 networks against updates, from 10 to 270, both axes logarithmic. Colored lines end where halving drops a network, gray lines show how it would have gone on; one thick blue line reaches 270. Bottom: mean test error against the price in full runs. The line of random search falls steeply from about forty percent at one run to about ten at four, then slowly. At a price of about four, diamonds for halving from 27, 12 and 6 networks lie below that line."}} tags=["hide-input"]
 _, (top, bottom) = plt.subplots(2, 1, figsize=(6.4, 6.6), height_ratios=(2, 3))
@@ -238,15 +237,15 @@ for i in range(27):
     curve = [valid[step][i] for step in valid]
     top.plot(list(valid), curve, color="#cccccc", linewidth=0.8, zorder=1)
     top.plot(kept, curve[: len(kept)], "o-", color=color, linewidth=width, zorder=width + 2)
-line = [errors[f"{size} to the end"] for size in sizes]
+line = [errors[f"{size} to the end"].mean() for size in sizes]
 bottom.plot(sizes, line, "o-", color="C6")
-bottom.text(2.2, line[1], "random search, all to the end", color="C6", fontsize=9)
-for name in ("27 halved", "12 halved", "6 halved", "all four ways"):
-    bottom.plot(price[name], errors[name], "D", color="C1")
-    bottom.text(0.93 * price[name], errors[name], name, color="C1", ha="right", fontsize=9)
+bottom.text(2.2, line[1], "random search, all to the end", color="C6")
+for name in ("27 halved", "12 halved", "6 halved", "all brackets"):
+    bottom.plot(price[name], errors[name].mean(), "D", color="C1")
+    bottom.text(0.93 * price[name], errors[name].mean(), name, color="C1", ha="right")
 top.set(title="Halving stops most networks early (gray: how they go on)", xlabel="updates")
 bottom.set_title("For four full runs, halving finds what random search needs many for")
-bottom.set(xlabel="price in full runs", ylabel="test error, %")
+bottom.set(xlabel="price in full runs", ylabel="mean test error, %")
 for ax, ticks in ((top, list(valid)), (bottom, sizes)):
     ax.set(xscale="log", yscale="log")
     ax.set_xticks(ticks, ticks)
@@ -257,27 +256,31 @@ top.set_ylabel("validation loss, nats")
 plt.show()
 
 # %%
-claim("halving_at_equal_cost", "at the price of four full runs: test error of random search minus halving",
-      errors["4 to the end"] - errors["27 halved"], at_least=1.5, unit="points", thesis=True)  # fmt: skip
-claim("early_losses_rank", "test error of one network taken at random minus the one left by halving",
-      errors["1 to the end"] - errors["27 halved"], at_least=15, unit="points")  # fmt: skip
-claim("little_left", "test error of halving 27 networks minus that of training all 27 to the end",
-      errors["27 halved"] - errors["27 to the end"], at_most=1.2, unit="points")  # fmt: skip
+gain = errors["4 to the end"] - errors["27 halved"]  # (300,)
+lost = errors["27 halved"] - errors["27 to the end"]
+claim("halving_at_equal_cost", "at the price of four full runs: their test error minus halving's, median",
+      np.median(gain), at_least=0.3, unit="points", thesis=True)  # fmt: skip
+claim("bad_luck", "at the price of four full runs: their test error minus halving's, mean",
+      gain.mean(), at_least=1.5, unit="points")  # fmt: skip
+claim("one_cut", "mean test error of one cut to three networks minus that of halving",
+      (errors["27 cut to 3"] - errors["27 halved"]).mean(), at_most=0.6, unit="points")  # fmt: skip
 claim("winner_dropped", "share of draws in which halving drops the network that would win at the end",
       np.mean(dropped), at_least=0.12)  # fmt: skip
+claim("little_lost", "in those draws: test error of the network left minus the winner's, mean",
+      lost[dropped].mean(), at_most=1.5, unit="points")  # fmt: skip
 
 # %% [markdown]
-# The network that halving leaves errs far less often than the best of four full runs. In the figure, random search has to go far to the
-# right to match it. If cuts were made by lot, the network left would be one taken at random, the leftmost point of the gray line. So
-# what pays is that early losses tell the hopeless from the rest. They do not tell the best from the second best: in a good part of the draws
-# halving drops the network that would have won. What it keeps is nearly as good, as the first and the last row of the table show. All of it hangs
-# on a wide search. With rates from one good decade, as the cell with `# Try:` proposes, hardly a network is hopeless, and the gain is gone.
+# In the typical draw halving beats the best of four full runs by a little. The mean gain is several times the median, because now and
+# then none of the four is any good. What pays is that 10 updates tell the hopeless from the rest: a single cut to three networks
+# does as well, and the later cuts bring nothing here. Early losses do not tell the best from the second best: in a good part of the
+# draws halving drops the network that would have won, and what it keeps is then nearly as good. All of it hangs on a wide search.
+# With rates from one good decade, as the cell with `# Try:` proposes, hardly a network is hopeless, and the gain is gone.
 #
 # ## Hyperband buys a ticket for every place to cut
 #
 # An early first cut looks at many networks and judges each by little. With slow starters that would mislead, and one cannot know
-# beforehand. Hyperband {cite:p}`li2018hyperband` therefore makes several runs of halving, called *brackets*, which differ in the first cut; the four ways
-# above, 49 networks in all, are its brackets for $R = 27$. With $R$ the budget of one full run and
+# beforehand. Hyperband {cite:p}`li2018hyperband` therefore makes several runs of halving, called *brackets*, which differ in the first cut. The first four
+# rows of the table, 49 networks in all, are its brackets for $R = 27$. With $R$ the budget of one full run and
 # $s_{\max} = \lfloor \log_\eta R \rfloor$, bracket $s$ starts with
 #
 # $$
@@ -290,13 +293,13 @@ for bracket in search.hyperband_brackets(81):
     print(f"price {cost:.2f}:", *(f"{n:3} × {budget:<2g}" for n, budget in bracket))
 
 # %% [markdown]
-# This is the formula of the paper's algorithm 1, which Optuna follows. The paper's Table 1, for the same $R = 81$ and $\eta = 3$, starts the brackets
-# with 81, 27, 9, 6 and 5, as if the fraction were rounded down before it is multiplied; HpBandSter does that. No bracket here costs
+# This is the formula of the paper's algorithm 1, which Optuna follows. The paper's Table 1 starts the same five brackets with 81, 27, 9,
+# 6 and 5, as if the fraction were rounded down before it is multiplied; HpBandSter does that. No bracket here costs
 # more than $s_{\max} + 1 = 5$ full runs. All five are paid for, so the hedge costs about five times as much as knowing the best bracket.
 #
 # ## A width is a whole number, and a rate wants a log scale
 #
-# Libraries such as `bayes_opt` or Optuna {cite:p}`akiba2019optuna` replace the lot by a model of what has worked. A search of width and learning
+# Libraries such as `bayes_opt` or Optuna {cite:p}`akiba2019optuna` replace the random draw by a model of what has worked. A search of width and learning
 # rate needs four things from you: a width drawn as an integer (a continuous range proposes 296.97, which no layer takes),
 # a log scale, an objective that *returns* its score, and validation data that are not the test.
 
@@ -352,7 +355,7 @@ claim("winners_luck", "accuracy where chosen minus elsewhere: best of sixty netw
 # 60 comes from the same distribution as trial 1. That is why all sixty can run at once, and why a crashed one costs nothing but itself.
 #
 # **"The number of brackets is `int(log(R) / log(eta)) + 1`."** On paper it is. In floating point
-# `math.log(243) / math.log(3)` is 4.999999999999999, `int` makes it 4, and the bracket with the earliest cut is missing, without a word. Multiply
+# `math.log(243) / math.log(3)` is 4.999999999999999, `int` makes it 4, and the bracket with the earliest cut is missing. Multiply
 # whole numbers until they exceed $R$, as `hyperband_brackets` does.
 #
 # **"Our method beats the baseline by a point, each with its best settings."** It turned out that ours had been searched with 200
@@ -372,7 +375,7 @@ claim("winners_luck", "accuracy where chosen minus elsewhere: best of sixty netw
 #
 # :::{dropdown} What does ASHA change?
 # Halving waits for the slowest run of a rung. ASHA promotes a configuration as soon as it is among the best $1/\eta$ of those that have finished its
-# rung so far, and otherwise starts a new one, so no worker waits {cite:p}`li2020system`. Some promotions turn out to be mistakes.
+# rung so far, and otherwise starts a new one, so no worker waits {cite:p}`li2020system`.
 # :::
 #
 # :::{dropdown} Why 60 trials?
@@ -382,7 +385,8 @@ claim("winners_luck", "accuracy where chosen minus elsewhere: best of sixty netw
 #
 # :::{dropdown} How do several machines share one search?
 # Random trials need only different seeds. Otherwise all workers read one store of trials: Optuna's `storage` is a database or a journal file
-# on a shared disk, and each process opens the same study by its name.
+# on a shared disk, and each process opens the same study by its name. Run `.venv/bin/python examples/search.py --storage sqlite:///search.db`
+# in two terminals, and both search for a tiny GPT's settings.
 # :::
 #
 # :::{dropdown} Random, halving or Bayesian?

@@ -158,10 +158,13 @@ def test_rounding_of_logarithms_loses_no_bracket() -> None:
     assert len(hyperband_brackets(1000, 10)) == 4
 
 
-def test_a_bracket_is_a_run_of_halving() -> None:
-    for bracket in hyperband_brackets(81):
-        _, rungs = successive_halving(lambda i, b: i, bracket[0][0], min_budget=bracket[0][1], max_budget=81)
-        assert [(len(rung.indices), rung.budget) for rung in rungs] == bracket
+@pytest.mark.parametrize(("max_budget", "eta"), [(81, 3), (28, 5), (29, 3), (100, 3)])
+def test_a_bracket_is_a_run_of_halving_also_where_budgets_are_rounded(max_budget: int, eta: int) -> None:
+    for bracket in hyperband_brackets(max_budget, eta):
+        n, budget = bracket[0]
+        _, rungs = successive_halving(lambda i, b: i, n, eta=eta, min_budget=budget, max_budget=max_budget)
+        assert [len(rung.indices) for rung in rungs] == [n for n, _ in bracket]
+        assert [rung.budget for rung in rungs] == pytest.approx([budget for _, budget in bracket])
 
 
 # Training side by side.

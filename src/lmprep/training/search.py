@@ -63,8 +63,8 @@ def successive_halving(
         eta: of n configurations max(1, ⌊n / eta⌋) stay, with eta times the budget. Of equal losses the lower
             index stays.
         min_budget: of the first rung.
-        max_budget: no rung goes beyond it. The last rung is the one that has a single configuration left, or
-            the last within max_budget.
+        max_budget: no rung goes beyond it, but for rounding. The last rung is the one that has a single
+            configuration left, or the last within max_budget.
 
     Returns:
         The index with the lowest loss on the last rung, and the rungs.
@@ -81,7 +81,8 @@ def successive_halving(
     while True:
         rungs.append(Rung(tuple(alive), budget))
         ranked = _ranked(alive, [train(index, budget) for index in alive])
-        if len(alive) == 1 or budget * eta > max_budget:
+        # Fractions are rounded: 28 / 25 times 5 times 5 is a little more than 28.
+        if len(alive) == 1 or budget * eta > max_budget * (1 + 1e-9):
             return ranked[0], rungs
         alive = sorted(ranked[: max(1, len(alive) // eta)])
         budget *= eta
@@ -128,6 +129,7 @@ def train_side_by_side(
     """Train N classifiers with one hidden layer at once, each with its own rate, decay and momentum of SGD.
 
     All see the same batches, and start from weights of their own. One that diverges leaves the others alone.
+    `fit` cannot do this: its optimizers take one rate for a tensor, and here a tensor holds all N networks.
 
     Args:
         inputs: (M, D) to train on.
@@ -136,7 +138,8 @@ def train_side_by_side(
         generator: of weights and batches, on the CPU.
         read_on: (Q, D), the inputs that the networks are asked about, after each number of updates in
             `read_after`.
-        width: of the hidden layer, which is a ReLU's.
+        width: of the hidden layer, whose units are ReLUs.
+        num_steps, batch_size: updates, and examples in each, drawn with replacement.
 
     Returns:
         The logits by number of updates, (N, Q, K) each.
