@@ -22,12 +22,12 @@
 # ## The 30-second answer
 #
 # SGD steps along the mean gradient of a random batch. At fixed weights its expectation is the full gradient; its variance
-# falls like one over the batch size. Over several passes at a small rate, shuffling keeps the weights nearer the training minimum than
-# independent draws, though each batch is as noisy: within a pass the errors cancel. Larger batches pay until about the
-# noise scale, the per-example variance over the squared gradient. Early in training it rises, often steeply.
+# falls like one over the batch size. Shuffled passes beat independent draws: near the training minimum, at a small rate,
+# the errors of one pass nearly cancel, and the weights stay closer. Larger batches pay up to about the
+# noise scale, the per-example variance over the squared gradient. It is a rough guide, and usually grows early in training.
 #
 # :::{dropdown} The two-minute answer
-# Call the gradient of the whole training loss $\bar g$, and $\sigma^2$ the mean squared distance of an example's gradient
+# Let $\bar g$ be the gradient of the training loss, and $\sigma^2$ the mean squared distance of an example's gradient
 # from it. A batch of $B$ examples has a mean gradient with expectation $\bar g$ and expected squared error $\sigma^2/B$. Drawn
 # without replacement from $n$ examples, the squared error is smaller by the factor $(n-B)/(n-1)$, which matters only if $B$ is a sizable part of $n$.
 #
@@ -36,8 +36,8 @@
 # nearly so if they move little.
 #
 # How large a batch? With squared gradient $G$ and noise $S$ per example, the step with the best rate makes a share $1/(1 + (S/G)/B)$ of the full
-# gradient's progress, if the loss is equally curved in all directions. Below $S/G$, doubling the batch nearly doubles the progress per step; above, it
-# buys little. The ratio changes during training, so measure it more than once.
+# gradient's progress, if the loss is equally curved in all directions. Well below $S/G$, doubling the batch nearly doubles the progress per step; well above,
+# it buys little. Real losses are not equally curved, and the ratio changes during training, so measure it more than once, and test it.
 # :::
 
 # %% [markdown] tags=["rubric"]
@@ -47,11 +47,12 @@
 # - Junior: per step SGD makes less progress than the full gradient; per example processed, more.
 # - Mid: writes the variance with and without replacement, and says when the difference matters.
 # - Mid: a shuffled pass is not a series of independent draws; why its errors cancel, and at which rates.
-# - Mid: derives the noise scale from one step on a quadratic; there a batch of that size makes half the progress.
+# - Mid: derives the noise scale from one step on a quadratic.
 # - Senior: estimates it without bias, from gradients that a data-parallel run has anyway.
 # - Senior: says what makes it grow in training, and why it is only a rough guide.
 
 # %% tags=["hide-input"]
+from functools import partial
 from itertools import combinations, pairwise, product
 
 import matplotlib.pyplot as plt
@@ -76,7 +77,7 @@ device = setup()
 #
 # One weight, six examples. Their gradients are −4, −1, 0, 2, 4, 5, so the full gradient is 1 and every step should lower the weight.
 # Draw two examples. There are 15 pairs. Four of them, such as (−4, 2), have a negative mean and push the weight up, (−4, 4) does nothing, and the
-# average over all 15 is 1: the batch gradient is *unbiased*, which means that its expectation is the full gradient.
+# average over all 15 is 1: the batch gradient is *unbiased*: its expectation is the full gradient.
 #
 # Its *variance* is the mean squared distance from 1. For single examples it is
 # $\sigma^2 = (25 + 4 + 1 + 1 + 9 + 16)/6 = 28/3$. A mean of $B$ independent draws has $\sigma^2/B$, here 14/3. A pair
@@ -111,56 +112,57 @@ show(epoch_batches)
 # the full one, whatever the order: the errors sum to zero. Independent draws leave a sum of errors that grows with
 # $\sqrt n$. The less the weights move during a pass, the more of the cancellation should survive.
 #
-# Test it where the minimum is known: least squares with 200 noisy examples and 10 weights, one example per step, as in the textbook loop.
-# For $B = 1$ the correction is 1, so at the same weights both ways are *equally noisy step by step*. Forty runs per rate start at the minimum of the training loss; the table has
-# their mean squared distance from it after the first ten passes, over all updates and at the ends of passes.
+# Test it on least squares, where the minimum is known: 200 noisy examples, 10 weights, one example per step. The examples are drawn
+# independently, or shuffled anew for *each pass*, or, as a control, shuffled once over the *whole run*, 20 copies of each, which uses
+# them as evenly in the end. At the same weights all three are equally noisy step by step. Forty runs for each rate start at the
+# minimum; the table has their mean squared distance from it after the first ten passes, and the gain over independent draws.
 
 # %%
 # Try: rates = [0.03, 0.05]. The weights move far within a pass, shuffling gains little, and
-# the thesis fails. Or rates = [0.0003, 0.001] and epochs = 90: it gains far more.
-rates, epochs, n, d, runs = [0.003, 0.01, 0.03], 30, 200, 10, 40
+# the thesis fails. Or batch = 10 and ten times the rates: the ratios hardly change.
+rates, batch, epochs, n, d, runs = [0.003, 0.01, 0.03], 1, 20, 200, 10, 40
 
-draw = rng(1)
+draw, deal = rng(1), partial(epoch_batches, batch_size=batch, generator=generator(2))
 X = draw.standard_normal((n, d))
 y = X @ draw.standard_normal(d) + draw.standard_normal(n)
 minimum = np.linalg.lstsq(X, y)[0]
-
-
-def distances(replace: bool) -> np.ndarray:
-    """Squared distance from the minimum after each update: (passes, n, rates)."""
-    g, rate = generator(2), np.array(rates)[:, None, None]
-    w = np.tile(minimum, (len(rates), runs, 1))  # (rates, runs, d)
-    found = []
-    for _ in range(epochs):
-        orders = [epoch_batches(n, 1, replace=replace, generator=g) for _ in range(runs)]
-        for i in torch.cat(orders, dim=1).numpy():  # (runs,): an example for each run
-            residual = (X[i] * w).sum(axis=-1) - y[i]  # (rates, runs)
-            w = w - rate * residual[..., None] * X[i]  # the update: w ← w − η · gradient
-            found.append(((w - minimum) ** 2).sum(axis=-1).mean(axis=-1))
-    return np.array(found).reshape(epochs, n, -1)[10:]
-
-
-independent, shuffled = distances(replace=True), distances(replace=False)
-gains = independent.mean(axis=(0, 1)) / shuffled.mean(axis=(0, 1))
-print("rate    independent  shuffled   ratio   shuffled, ends of passes")
+orders = {  # each returns one run's batches: (updates, batch)
+    "independent": lambda: deal(epochs * n, replace=True) % n,
+    "whole run": lambda: deal(epochs * n) % n,
+    "each pass": lambda: torch.cat([deal(n) for _ in range(epochs)]),
+}
+drawn = [torch.stack([order() for _ in range(runs)], dim=1) for order in orders.values()]
+w = np.tile(minimum, (len(rates), len(orders), runs, 1))  # (rates, orders, runs, d)
+found = []
+for i in torch.stack(drawn, dim=1).numpy():  # (orders, runs, batch): the examples of one update
+    residual = (X[i] * w[..., None, :]).sum(axis=-1) - y[i]  # (rates, orders, runs, batch)
+    mean_gradient = (residual[..., None] * X[i]).mean(axis=-2)  # (rates, orders, runs, d)
+    w = w - np.array(rates)[:, None, None, None] * mean_gradient  # w ← w − η · gradient
+    found.append(((w - minimum) ** 2).sum(axis=-1).mean(axis=-1))
+distance = np.array(found).reshape(epochs, -1, len(rates), len(orders))[10:]
+independent, whole_run, each_pass = distance.mean(axis=(0, 1)).T  # (rates,)
+ends = distance[:, -1, :, -1].mean(axis=0)
+gains = independent / each_pass
+print("rate    independent  whole run  each pass    gain  ends of passes")
 for k, rate in enumerate(rates):
-    print(f"{rate:<8}{independent[..., k].mean():11.4f}{shuffled[..., k].mean():10.4f}"
-          f"{gains[k]:8.2f}{shuffled[:, -1, k].mean():14.4f}")  # fmt: skip
+    print(f"{rate:<8}{independent[k]:11.4f}{whole_run[k]:11.4f}{each_pass[k]:11.4f}"
+          f"{gains[k]:8.2f}{ends[k]:16.4f}")  # fmt: skip
 
 # %%
-claim("shuffling_cancels", "one example per step, lowest rate: mean squared distance from the minimum, "
-      "independent draws over shuffled passes", gains[0], at_least=2.5, unit="×", thesis=True)  # fmt: skip
-claim("small_steps_only", "shuffling's advantage, the same ratio of squared distances: at the lowest rate over that at "
-      "the highest",
-      gains[0] / gains[-1], at_least=2)  # fmt: skip
+claim("shuffling_cancels", "lowest rate: mean squared distance from the minimum, independent draws over "
+      "a shuffle for each pass", gains[0], at_least=2.5, unit="×", thesis=True)  # fmt: skip
+claim("balance_per_pass", "lowest rate: the same distance, one shuffle of the whole run over a shuffle for each pass",
+      whole_run[0] / each_pass[0], at_least=2.5, unit="×")  # fmt: skip
+claim("small_steps_only", "independent draws over a shuffle for each pass: at the lowest rate over at the highest",
+      gains[0] / gains[-1], at_least=2, unit="×")  # fmt: skip
 
 # %% [markdown]
-# At the lowest rate shuffling wins by a multiple, at the highest by little. In one direction with curvature $h$, a step's effect
+# At the lowest rate shuffled passes win by a multiple, at the highest by little. The control gains little: equal use is not enough, errors must
+# cancel before they fade. In one direction with curvature $h$, a step's effect
 # fades by the factor $1 - \eta h$ with each further step, and so lasts for about $1/(\eta h)$ steps. Here $h$ is near 1: at rate 0.03 the effect of an error is gone before the
-# same pass makes up for it. At the end of a pass the books are balanced, so the last column, taken there, is lowest.
+# same pass makes up for it. At the ends of passes the books are balanced: see the last column.
 #
-# Two limits. The minimum is that of the *training* loss, not of new data. And a corpus read once has no second pass:
-# each batch is then fresh data.
+# All this concerns the minimum of the *training* loss, not of new data.
 #
 # ## Noise over squared gradient is a batch size
 #
@@ -200,7 +202,7 @@ print(f"all six as a sample: noise {sample.noise:.2f}, signal {sample.signal:.2f
 #
 # A small network reads four characters of English and predicts the fifth. SGD trains it for 1,000 updates on batches of 128 windows from one shuffled
 # pass. On the way, 300 gradients of 16 windows each give $S$ and $G$. At the beginning and the end comes the real test: take one step with a batch of size
-# $B$, at the best of ten rates, and measure how much the loss on 2,048 other windows falls, averaged over six draws. A batch of 65,536 stands in for the full gradient, so a share can exceed 1. `bend` serves the explanation below the figure.
+# $B$, at the best of ten rates, and measure how much the loss on 2,048 other windows falls, averaged over six draws. A batch of 65,536 stands in for the full gradient, so a share can exceed 1.
 
 # %%
 stages, sizes = (0, 30, 300, 1000), [16, 64, 256, 1024, 4096]
@@ -228,11 +230,12 @@ def gradient(size: int) -> Tensor:
     return parameters_to_vector(torch.autograd.grad(loss_on(model, batch), weights))
 
 
-def bend(v: Tensor) -> float:
-    """The curvature of the loss along v, times its squared length: v · Hv."""
+def bends(directions: Tensor) -> Tensor:
+    """The loss's curvature along each row v, times its squared length: v · Hv."""
     slope = torch.autograd.grad(loss_on(model, ruler), weights, create_graph=True)
-    turn = torch.autograd.grad(parameters_to_vector(slope) @ v, weights)
-    return (parameters_to_vector(turn) @ v).item()
+    slopes = directions @ parameters_to_vector(slope)
+    turns = [torch.autograd.grad(s, weights, retain_graph=True) for s in slopes]
+    return (torch.stack([parameters_to_vector(t) for t in turns]) * directions).sum(dim=1)
 
 
 @torch.no_grad()
@@ -257,7 +260,7 @@ for done, stage in pairwise((0, *stages)):
     found = noises[stage] = gradient_noise(rows, batch_size=16)
     if stage in (stages[0], stages[-1]):
         full = gradient(65_536)
-        weighted[stage] = 16 * (np.mean([bend(row) for row in rows[:50]]) / bend(full) - 1)
+        weighted[stage] = 16 * ((bends(rows[:50]).mean() / bends(full[None])).item() - 1)
         best = progress([full])
         shares[stage] = [progress([gradient(B) for _ in range(6)]) / best for B in sizes]
     print(f"{stage:7}{loss_on(model, ruler).item():8.2f}{found.noise:10.1f}"
@@ -309,13 +312,15 @@ claim("curvature_explains", "factor by which the noise scale misses that batch, 
 
 # %% [markdown]
 # Before training, a batch smaller than the 128 that the run uses makes half of the full gradient's progress. After 1,000
-# updates half takes a many times larger batch. The noise scale announced that, from small gradients alone. It rises for two reasons here. The usual one
-# is that the gradient falls; the other is that single windows pull harder than before. How far it rises is this small network's own, at one constant rate.
+# updates half takes a many times larger batch. The noise scale announced that, from small gradients alone. It rises because the gradient
+# falls, as usual, and here also because single windows pull harder than before. How far it rises is this run's own: another rate or batch size leads
+# the weights elsewhere. The rows between jump from seed to seed, as the gradient does from update to update.
 #
-# The dotted curves promise too little: half the progress takes a smaller batch than the noise scale says, by a factor that the output shows. They assume
+# The dotted curves promise too little: half the progress takes a smaller batch than the noise scale says. They assume
 # one curvature for all directions. {cite:t}`mccandlish2018empirical` weight both parts by the curvature $H$, as
 # $\operatorname{tr}(H\Sigma) / (\bar g^\top H \bar g)$, where $\Sigma$ is the covariance of one example's gradient, and call the unweighted ratio *simple*. The solid curves,
-# weighted so, come much closer, which means that the gradient lies along steeper directions than the noise. The simple scale needs no second derivatives; take it for an order of magnitude.
+# weighted so, come much closer: the gradient lies along steeper directions than the noise. The simple scale needs no second derivatives, but here
+# it is too high, and for OLMo {cite:t}`merrill2025critical` found it too low, by orders of magnitude.
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
@@ -325,16 +330,15 @@ claim("curvature_explains", "factor by which the noise scale misses that batch, 
 # of SGD on CIFAR-10 without any sampling, by penalizing explicitly what the noise had penalized on the side.
 #
 # **"SGD converges faster."** Faster per what? Take 50,000 examples and a noise scale of 1,000. In the time of one full gradient, batches of
-# 100 allow 500 steps. By the formula each makes 1/11 of the full step's progress, so early on the pass is worth about 45 full steps. Near the minimum the gradient
+# 100 allow 500 steps, each with 1/11 of a full step's progress by the formula above: 45 times as much per example. Near the minimum the gradient
 # vanishes and the noise may not: at a constant rate SGD stalls, until [the rate falls](lr_schedules.md).
 #
 # **"The gradient is unbiased, so the step is."** Clip the six gradients to [−2, 2], as per-example clipping does: their mean falls from 1 to
-# 1/2. Take signs, as Adam nearly does at first: batches of one average 1/6, while the full gradient has sign 1. An expectation
+# 1/2. Take signs, as Adam nearly does at first: the six signs average 1/6, while the full gradient has sign 1. An expectation
 # passes through a linear update, and through few others.
 #
-# **"Our critical batch size is two million tokens."** A platform team measured it once, in the middle of a run, and wrote it into the
-# configuration. The number was right for that stage. At the start of the next run most of such a batch is wasted, and batch-size
-# warmup avoids that {cite:p}`merrill2025critical`.
+# **"Our critical batch size is two million tokens."** Measured when? In the middle of
+# a run it may be right. At the start of the next run most of such a batch is wasted; batch-size warmup avoids that {cite:p}`merrill2025critical`.
 
 # %% [markdown] tags=["followups"]
 # ## Follow-ups
@@ -342,7 +346,7 @@ claim("curvature_explains", "factor by which the noise scale misses that batch, 
 # :::{dropdown} The batch is k times larger. What learning rate?
 # For SGD well below the noise scale, $k$ times the rate: the best rate above is proportional to $B$ there, and flattens
 # beyond. {cite:t}`goyal2017accurate` used it up to batches of 8,192, with warmup. For Adam, {cite:t}`malladi2022sdes` derive $\sqrt k$, with the
-# moments' memories adjusted as well. Both are starting points for a search.
+# moments' memories adjusted as well.
 # :::
 #
 # :::{dropdown} How do you measure it on a cluster?
@@ -352,19 +356,19 @@ claim("curvature_explains", "factor by which the noise scale misses that batch, 
 # :::
 #
 # :::{dropdown} Should I train at the noise scale?
-# It is the even trade. In the same model, steps grow with $1 + \mathcal B/B$ and examples with $1 + B/\mathcal B$, each relative to its
+# It is the even trade. By the same formula, steps grow with $1 + \mathcal B/B$ and examples with $1 + B/\mathcal B$, each relative to its
 # minimum: at $B = \mathcal B$ both are doubled. If machines are idle, go larger; if compute is the bill, smaller.
 # :::
 #
 # :::{dropdown} Why do large language models take millions of tokens per batch?
-# Because their noise scale allows it, and parallel machines need it. GPT-3 ended at 3.2 million tokens, after a ramp from 32 thousand, and used the noise
-# scale as a guide {cite:p}`brown2020language`. {cite:t}`merrill2025critical` trained branches of OLMo runs with larger batches: the size at which the
-# loss suffers starts near zero, rises quickly, and levels off.
+# Parallel machines need them, and they still pay. GPT-3 ended at 3.2 million tokens, after a ramp from 32 thousand, with the noise
+# scale as a guide {cite:p}`brown2020language`. {cite:t}`merrill2025critical` instead trained branches of OLMo runs with larger batches: the size at which the
+# loss suffers starts near zero, rises quickly, and levels off near 17 million tokens.
 # :::
 #
 # :::{dropdown} Must I shuffle anew in every epoch?
 # Usually it matters little: for strongly convex losses {cite:t}`mishchenko2020random` prove that one shuffle, reused, converges fast, too. What hurts is
-# no shuffle of sorted data: the batches of a stretch then all err in the same direction.
+# sorted data without any shuffle: the batches of a stretch all err in the same direction.
 # :::
 #
 # :::{dropdown} And in a single pass over a huge corpus?
