@@ -22,10 +22,10 @@
 # %% [markdown] tags=["answer"]
 # ## The 30-second answer
 #
-# A layer multiplies the signal's mean square by fan-in times the weights' variance, and ReLU halves it. Depth raises that
+# On average, a layer multiplies the signal's mean square by fan-in times the weights' variance, and ReLU halves it. Depth raises that
 # factor to a power, so it should be one: variance one over fan-in without ReLU, two over fan-in with it. Xavier uses the mean of
-# fan-in and fan-out, for the gradients' sake. A residual stream adds instead. With L blocks it sums two L branches, uncorrelated at the
-# start, so their variances add, and one over root two L per branch makes the sum independent of depth.
+# fan-in and fan-out, for the gradients' sake. A pre-norm residual stream adds instead, two branches per block. Drawn independently, they
+# start uncorrelated, so variances add, and one over root two L per branch keeps their sum independent of depth.
 #
 # :::{dropdown} The two-minute answer
 # Fan-in $n$ is the number of products that one output adds up, fan-out $m$ the number of outputs that one input reaches. With
@@ -33,14 +33,14 @@
 # gradient is multiplied by $m\sigma^2$ on its way back. ReLU keeps half of either. He: $\sigma^2 = 2/n$. Xavier, derived for units
 # that are linear around 0: $\sigma^2 = 2/(n+m)$.
 #
-# That settles the mean over draws of the weights. One deep, narrow network strays from it, by a variance that grows like depth
-# over width. Nor does size say everything: in a deep ReLU network different inputs end up almost parallel.
+# That holds for the mean over draws of the weights. A single network strays from it: the log of its mean square has a
+# variance that grows like depth over width. Nor is size everything: in a deep ReLU network, inputs end up almost parallel.
 #
 # In a pre-norm Transformer a branch reads a normalized stream, so its output does not depend on the stream's size. There are $2L$
 # branches. Uncorrelated ones add like a random walk, $\sqrt{2L}$ times as long as one; $1/\sqrt{2L}$ undoes
-# that. If all pointed alike, their sum would be $2L$ times as long. Training moves them that way.
+# that. If all pointed the same way, their sum would be $2L$ times as long. Training moves them towards that.
 #
-# Weights must also differ: hidden units that start equal stay equal. Zeros are fine where something else differs, as in LoRA's $B$.
+# Weights must also differ: hidden units that start equal stay equal.
 # :::
 
 # %% [markdown] tags=["rubric"]
@@ -50,9 +50,9 @@
 # - Junior: variance $1/n$ without, $2/n$ with ReLU, $n$ being fan-in; He answers to ReLU, not to depth.
 # - Mid: derives $n\sigma^2$ forward, $m\sigma^2$ backward and the half, and says what is assumed.
 # - Mid: reads fan-in off a shape in torch's and in Keras's layout.
-# - Mid: derives $1/\sqrt{2L}$: the stream adds $2L$ uncorrelated branches, so variances add.
+# - Mid: derives $1/\sqrt{2L}$: the stream adds $2L$ branches, uncorrelated because drawn independently, so variances add.
 # - Senior: He keeps the mean over draws; a single network strays, by depth over width, and inputs become parallel.
-# - Senior: orthogonal matrices keep every direction through a deep product, Gaussian ones lose most.
+# - Senior: orthogonal matrices keep every direction through a deep product, Gaussian ones lose most; with ReLU both do.
 # - Senior: training aligns the branches, so $1/\sqrt{2L}$ is a law of the start.
 
 # %% tags=["hide-input"]
@@ -70,7 +70,7 @@ from lmprep.plotting import label_lines
 from lmprep.practice import check
 from lmprep.training.init import fans, gain_for, gpt2_init, he_, orthogonal_, xavier_
 from lmprep.training.loop import fit
-from lmprep.training.optim import SGD, Adam
+from lmprep.training.optim import Adam
 
 device = setup()
 
@@ -111,9 +111,9 @@ agrees("orthogonal", "torch.nn.init.orthogonal_", orthogonal_(ours, generator(1)
 # %% [markdown]
 # ## The wrong fan hides in an MLP that widens and narrows
 #
-# The notes behind this question draw a tensor with Keras's `he_normal()(shape=(input_dim, output_dim))` and stop there. Here it is put into
-# a layer. Keras stores (in, out) and torch (out, in), so the same shape has two fan-ins; the kernel is transposed
-# on the way. Then a whole MLP, 256 → 1024 → 256, with each of the two fans:
+# The notes behind this question draw a tensor with Keras's `he_normal()(shape=(input_dim, output_dim))` and stop there. Keras stores
+# (in, out) and torch (out, in), so the same shape has two fan-ins; here the kernel is transposed into a torch layer. (Keras also cuts its normal off at two
+# deviations and widens what is left: same variance, other tails.) Then a whole MLP, 256 → 1024 → 256, with each fan:
 
 # %%
 kernel = he_(torch.empty(256, 1024), generator(2), layout="keras")  # (in, out)
@@ -166,18 +166,18 @@ claim("directions_collapse", "40 ReLU layers, He: mean cosine between random inp
       cosine["ReLU, 2/n"], at_least=0.85)  # fmt: skip
 
 # %% [markdown]
-# The first and last rows are powers of two, up and down. He's row stays within about one power of ten, forward and backward. Yet its 64 inputs leave
+# The outer rows are powers of two. He's row stays within about one power of ten, forward and backward. Yet its 64 inputs leave
 # in almost the same direction, and so they do in all three ReLU rows. A random matrix about keeps the angle between two vectors, and ReLU, whose outputs are never
 # negative, narrows it, whatever the weights' scale. tanh, an odd function, leaves unrelated inputs unrelated.
 #
 # tanh follows no power law. With $1/n$ it fades slowly, because small signals pass nearly unbent. With the square of
 # `gain_for(torch.tanh)` over $n$, the size holds, but the gradient grows: tanh's values and its slopes call for different
-# factors. For functions made of two straight halves, such as ReLU, one factor serves both.
+# factors. For two straight lines that meet at 0, such as ReLU, one factor serves both.
 #
 # He's factor is 1 on average over draws. In one draw, a layer of width $n$ multiplies the mean square by a random factor of variance $5/n$
 # (a squared ReLU of a standard normal has mean $\frac12$ and variance $\frac54$). Over depth the factors multiply, so their
-# logarithms add up to a variance of about $5 \times$ depth / width {cite:p}`hanin2018start`. The expectation stays 1, though a mean over 200 draws still scatters, and the
-# *median* falls: a few large networks carry the mean.
+# logarithms add up to a variance of about $5 \times$ depth / width {cite:p}`hanin2018start`. The expectation stays 1, carried by a few large
+# networks, while the *median* falls. So a mean over 200 draws still scatters.
 
 # %%
 ends = torch.empty(200)
@@ -196,30 +196,38 @@ claim("strays_with_depth", "32 He layers of width 64, 200 draws: variance of the
 #
 # A pre-norm block [reads through a norm and adds](transformer_block): $x \leftarrow x + f(\mathrm{LN}(x))$, twice per block.
 # LN (layer norm) removes the stream's size, so no factor is handed on. After $L$ blocks the stream is $x_0 + \sum_{k=1}^{2L} f_k$. Each *branch* $f_k$ ends in
-# a matrix drawn independently of everything before it. So mixed products cancel on average again, and $2L$ branches of mean square $c$ add up to $2Lc$, as in a random walk. GPT-2 scales the matrices
-# that write to the stream by one over the root of the number of residual layers {cite:p}`radford2019language`: $1/\sqrt{2L}$, and $2L$ cancels.
+# a matrix drawn independently of everything before it. So mixed products cancel on average again, and $2L$ branches of mean square $c$ add up to $2Lc$, as in a random walk. The GPT-2
+# report scales the matrices that write to the stream by $1/\sqrt N$ for $N$ residual layers {cite:p}`radford2019language`. Read $N$ as $2L$, as `transformers` does, and $2L$ cancels.
 
 # %%
 show(gpt2_init)
 
 # %% [markdown]
-# (The library's `GPT` starts itself by this rule; a test compares the two, number by number.) Now three scales, and a control for the
-# cause: again $1/\sqrt{2L}$, but all blocks are copies of the first, so that their branches are correlated. All other
-# matrices have variance $1/D$. *Apart* adds up the branches' own mean squares, *together* is the mean square of their sum.
+# The library's `GPT` calls it when it is built. Now models with and without the scale, and two controls for the cause. In *copies*, all blocks are
+# copies of the first, so that their branches are correlated. In *signs*, they are copies as well, but each row of each matrix that writes gets
+# a random sign: same sizes, no correlation. All other matrices have variance $1/D$. *Apart* adds up the branches' own mean squares,
+# *together* is the mean square of their sum.
 
 # %%
 # Try: (2 * L) ** -0.4 in place of the first None. The sum then grows like the fifth root
-# of L, and the thesis breaks. The width hardly matters: try D = 32.
+# of L, and the thesis breaks; with 1 / (2 * L) it falls like 1 / L. D = 32 changes little.
 D, depths = 64, (4, 16, 64)
-laws = {"unscaled": lambda L: 1.0, "1/√(2L)": lambda L: None, "1/(2L)": lambda L: 1 / (2 * L),
-        "1/√(2L), copies": lambda L: None}  # fmt: skip
+laws = {"unscaled": lambda L: 1.0, "1/√(2L)": lambda L: None,
+        "1/√(2L), copies": lambda L: None, "1/√(2L), signs": lambda L: None}  # fmt: skip
 
 
 def build(L: int, V: int, scale: float | None, g: torch.Generator) -> GPT:
-    model = GPT(GPTConfig(vocab_size=V, context_length=32, width=D, num_layers=L, num_heads=4,
-                          embedding_norm=True, tied_head=False), g)  # fmt: skip
-    gpt2_init(model, L, g, std=D**-0.5, residual_scale=scale)
-    return model
+    return GPT(GPTConfig(vocab_size=V, context_length=32, width=D, num_layers=L, num_heads=4,
+                         embedding_norm=True, tied_head=False, init_std=D**-0.5,
+                         residual_scale=scale), g)  # fmt: skip
+
+
+def copy_first(blocks: nn.ModuleList, new_signs: bool, g: torch.Generator) -> None:
+    for block in blocks[1:]:
+        block.load_state_dict(blocks[0].state_dict())
+        if new_signs:
+            for layer in (block.attention, block.mlp):
+                layer.output.weight.data *= 2 * torch.randint(2, (D, 1), generator=g) - 1
 
 
 @torch.no_grad()
@@ -239,14 +247,13 @@ for name, law in laws.items():
     for L in depths:
         g = generator(6)
         model = build(L, 256, law(L), g)
-        if "copies" in name:
-            for block in model.blocks:
-                block.load_state_dict(model.blocks[0].state_dict())
+        if "copies" in name or "signs" in name:
+            copy_first(model.blocks, "signs" in name, g)
         apart, together = apart_together(model, torch.randint(256, (4, 32), generator=g))
         total[name].append(together)
         print(f"{name:16}{L:3} blocks   apart {apart:8.3g}   together {together:8.3g}")
 
-# %% mystnb={"image": {"alt": "Two charts, one above the other, with logarithmic vertical axes. Above: mean square after each of 40 plain layers. ReLU with variance 4/n rises in a straight line by twelve powers of ten, with 1/n falls by as many; ReLU with 2/n and both tanh networks stay within a few powers of ten of one. Below: mean square of all branches of a GPT against 4, 16 and 64 blocks. Unscaled it rises in proportion to depth, with one over the root of 2L it is level at about one, with the same scale and copied blocks it rises again, with one over 2L it falls."}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two charts, one above the other, with logarithmic vertical axes. Above: mean square after each of 40 plain layers. ReLU with variance 4/n rises in a straight line by twelve powers of ten, with 1/n falls by as many; ReLU with 2/n and both tanh networks stay within a few powers of ten of one. Below: mean square of all branches of a GPT against 4, 16 and 64 blocks. Unscaled it rises in proportion to depth, with one over the root of 2L it is level at about one, with the same scale and copied blocks it rises again, with copied blocks and random signs it is level again."}} tags=["hide-input"]
 fig, (top, bottom) = plt.subplots(2, 1, figsize=(6.4, 6.6))
 for name, values in sizes.items():
     top.plot(range(1, depth + 1), values, label=name)
@@ -254,7 +261,7 @@ for name, values in total.items():
     bottom.plot(depths, values, "o-", label=name)
 top.set(title="A plain network multiplies: a factor of 2 becomes 2⁴⁰", yscale="log",
         xlabel="layer", ylabel="mean square", xlim=(0, 55), xticks=range(0, 41, 10))  # fmt: skip
-bottom.set(title="A residual stream adds: 1/√(2L) levels separate blocks", xscale="log",
+bottom.set(title="A residual stream adds: 1/√(2L) levels uncorrelated branches", xscale="log",
            yscale="log", xlim=(3.5, 900), xticks=depths, xticklabels=depths,
            xlabel="blocks L", ylabel="mean square of the sum")  # fmt: skip
 for ax in (top, bottom):
@@ -268,46 +275,52 @@ claim("root_law", "GPT, 64 blocks over 4: mean square of what all branches add, 
       growth["1/√(2L)"], at_least=0.7, at_most=1.4, thesis=True)  # fmt: skip
 claim("unscaled_grows", "GPT, 64 blocks over 4: mean square of what unscaled branches add",
       growth["unscaled"], at_least=8, unit="×")  # fmt: skip
-claim("too_small", "GPT, 64 blocks over 4: mean square of what all branches add, scaled by 1/(2L)",
-      growth["1/(2L)"], at_most=0.12, unit="×")  # fmt: skip
 claim("copies_add_up", "GPT of one block copied, 64 over 4: mean square of what all branches add, "
       "scaled by 1/√(2L)", growth["1/√(2L), copies"], at_least=8, unit="×")  # fmt: skip
+claim("signs_level", "the same with random signs, 64 over 4: mean square of what all branches add",
+      growth["1/√(2L), signs"], at_least=0.6, at_most=1.7)  # fmt: skip
 
 # %% [markdown]
-# With the root, 64 blocks add about as much as 4. Unscaled, the sum grows at least in proportion to depth, and *apart* says why it may be more: branches deep in
-# an unscaled stream are somewhat larger. With $1/(2L)$ it shrinks in proportion. The copies show the cause. Apart, their branches are about as large as those
-# of separate blocks, yet their sum grows with depth again, because they point partly alike.
+# With the root, 64 blocks add about as much as 4. ($1/\sqrt L$ would be level, too, at twice the mean square: the 2 counts a block's branches.) Unscaled, the sum grows
+# about in proportion to depth, or a little faster, because branches deep in an unscaled stream are somewhat larger.
+# The controls show the cause. In both, branches are about as large, apart, as those of separate blocks. The copies point partly alike, and their sum grows again; random signs undo
+# just that.
 #
-# In the upper panel a wrong factor is raised to the power of the depth, in the lower one it scales the terms of a sum. The authors of the first GPT wrote that with layer norm
-# throughout, a simple $\mathcal N(0, 0.02)$ "was sufficient" {cite:p}`radford2018improving`; 0.02 is the standard deviation. GPT-2 kept it for widths $D$ from 768 to 1,600, where
-# $1/\sqrt D$ runs from 0.036 to 0.025.
+# In the upper panel a wrong factor is raised to the power of the depth, in the lower one it only scales a sum. So other matrices may
+# miss their formula: the first GPT took standard deviation 0.02, which with layer norm throughout "was sufficient"
+# {cite:p}`radford2018improving`. GPT-2's code has 0.02 at all widths $D$, 768 to 1,600, where $1/\sqrt D$ is 0.036 to 0.025.
 #
-# ## Forty updates later, the branches pull together
+# ## Twenty updates later, the branches pull together
 #
-# Nothing keeps branches independent once they are trained on the same loss. Call *together* over *apart* their alignment: about 1 if they are uncorrelated,
-# $2L = 16$ if all 16 are equal. The task is the simplest one there is: for each of 32 tokens, learn its successor from a random table.
+# Nothing keeps branches uncorrelated in training. Call *together* over *apart* their alignment: about 1 if they are uncorrelated,
+# $2L = 16$ if all 16 are equal. One model learns each of 32 tokens' successor from a random table. The other gets random labels, so that there is nothing to learn.
+
 
 # %%
-V, L, g = 32, 8, generator(7)
-successor = torch.randperm(V, generator=g)
-model, unseen = build(L, V, None, g), torch.randint(V, (16, 16), generator=g)  # (B, T)
+def loss(model: GPT, batch: tuple[Tensor, Tensor]) -> Tensor:
+    return F.cross_entropy(model(batch[0]).flatten(0, 1), batch[1].flatten())
 
 
-def loss(model: GPT, ids: Tensor) -> Tensor:
-    return F.cross_entropy(model(ids).flatten(0, 1), successor[ids].flatten())
-
-
-before = apart_together(model, unseen)
-fit(model, lambda step: torch.randint(V, (16, 16), generator=g), loss,
-    optimizer=Adam(model.parameters(), 1e-3), num_steps=40)  # fmt: skip
-after = apart_together(model, unseen)
-for name, (a, b) in {"before": before, "after": after}.items():
-    print(f"{name:7} apart {a:.2f}   together {b:.2f}   alignment {b / a:.2f}")
-claim("training_aligns", "GPT of 8 blocks: alignment of its branches after 40 updates over before",
-      after[1] / after[0] / (before[1] / before[0]), at_least=1.8, unit="×")  # fmt: skip
+V, L, updates, rise = 32, 8, 20, {}
+for task in ("table", "random labels"):
+    g = generator(7)
+    model, table = build(L, V, None, g), torch.randperm(V, generator=g)
+    ids, unseen = (torch.randint(V, (n, 16), generator=g) for n in (updates * 8, 16))  # (B, T)
+    labels = table[ids] if task == "table" else torch.randint(V, ids.shape, generator=g)
+    was = apart_together(model, unseen)
+    fit(model, list(zip(ids.split(8), labels.split(8), strict=True)), loss,
+        optimizer=Adam(model.parameters(), 1e-3), num_steps=updates)  # fmt: skip
+    now = apart_together(model, unseen)
+    rise[task] = now[1] / now[0] / (was[1] / was[0])
+    print(f"{task}: apart {was[0]:.2f} → {now[0]:.2f}, together {was[1]:.2f} → {now[1]:.2f}")
+claim("training_aligns", "GPT of 8 blocks: alignment of its branches after 20 updates over before",
+      rise["table"], at_least=1.6, unit="×")  # fmt: skip
+claim("labels_do_not_matter", "the same with random labels: alignment after 20 updates over before",
+      rise["random labels"], at_least=4, unit="×")  # fmt: skip
 
 # %% [markdown]
-# Apart, the trained branches are somewhat larger; together they are several times larger, because they now point partly alike.
+# Trained branches point partly alike. Learning is not the cause: random labels align them
+# even more. All branches add to one stream, so each update pushes them along much the same gradient; how far depends on the learning rate and the number of updates.
 # So $1/\sqrt{2L}$ is a law of the start. How learning rates should then depend on depth is a question of its own {cite:p}`yang2024tensor`.
 #
 # ## Gaussian products crush most directions, orthogonal ones none
@@ -330,8 +343,9 @@ claim("orthogonal_keeps", "product of 40 orthogonal matrices: largest difference
       "from 1", (stretch["orthogonal"] - 1).abs().max(), at_most=1e-10)  # fmt: skip
 
 # %% [markdown]
-# The Gaussian product all but loses the median direction, and most others. With ReLUs in between, orthogonal matrices lose directions, too.
-# They are a common choice for recurrent networks, which multiply by one matrix at each step; the other remedy there are [gates](sequence_models_gates).
+# The Gaussian product all but loses the median direction, and most others. With ReLUs in between, orthogonal matrices lose directions, too, because each ReLU sets some
+# coordinates to 0; {cite:t}`pennington2017resurrecting` show that no scale of the weights repairs that.
+# Orthogonal matrices are a common choice for recurrent networks, which multiply by one matrix at each step; the other remedy there are [gates](sequence_models_gates).
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
@@ -339,30 +353,13 @@ claim("orthogonal_keeps", "product of 40 orthogonal matrices: largest difference
 # **"He initialization suits deep networks."** So say the notes, of `he_normal`. It suits ReLU; depth only makes a wrong factor visible.
 # In linear layers $2/n$ doubles the mean square, in each of them, be there two or two hundred.
 #
-# **Equal weights, "to start neutral".** Hidden units with equal weights get equal gradients. Here are fifty updates on random targets, from a
-# constant:
-
-# %%
-net, g = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 1)).double(), generator(9)
-for parameter in net.parameters():
-    nn.init.constant_(parameter, 0.1)
-x, y = (torch.randn(64, d, generator=g).double() for d in (8, 1))
-fit(net, [(x, y)], lambda model, batch: F.mse_loss(model(batch[0]), batch[1]),
-    optimizer=SGD(net.parameters(), 0.1), num_steps=50)  # fmt: skip
-units = net[0].weight.detach()  # (16, 8)
-claim("twins", "16 hidden units trained from equal weights: largest difference between two over the "
-      "largest move", (units - units[0]).abs().max() / (units - 0.1).abs().max(), at_most=1e-9)  # fmt: skip
-
-# %% [markdown]
-# Sixteen units compute one function. From zeros not even that one learns, since each layer's gradient contains the other layer's weights. Biases
-# may be zero: the weights already differ.
+# **Equal weights, "to start neutral".** Hidden units whose weights are equal, in and out, compute the same and get the same gradient, so they
+# stay one unit, however wide the layer. From zeros not even that one learns, since each layer's gradient contains the other layer's weights. Biases may
+# be zero: the weights already differ.
 #
 # **"PyTorch initializes `nn.Linear` with Kaiming, so ReLU is covered."** The code does call `kaiming_uniform_`, with `a=math.sqrt(5)`. Put it into
 # $2/((1+a^2)n)$: the variance is $1/(3n)$, and a ReLU layer keeps a sixth of the mean square, but for the bias. Call
 # `kaiming_normal_(weight, nonlinearity="relu")` yourself.
-#
-# A team ports a Keras model and checks the standard deviation of each tensor. All agree, and still the tails differ: Keras's `he_normal` is *truncated*,
-# cut off at two deviations and then widened to the same variance. Compare quantiles, too.
 
 # %% [markdown] tags=["followups"]
 # ## Follow-ups
@@ -383,13 +380,13 @@ claim("twins", "16 hidden units trained from equal weights: largest difference b
 # :::
 #
 # :::{dropdown} What does µP change?
-# The maximal update parametrization asks that *updates* keep their size as the width grows, too. Hidden matrices keep variance $1/n$, the output layer starts smaller, and Adam's rate for
-# hidden matrices falls like one over the width {cite:p}`yang2022tensor`.
+# The maximal update parametrization asks that each *update*, too, moves the activations equally far at any width. Hidden matrices keep variance $1/n$, the output layer starts
+# smaller, and Adam's rate for hidden matrices falls like one over the width {cite:p}`yang2022tensor`. A rate tuned on a narrow model then serves the wide one.
 # :::
 #
 # :::{dropdown} Which gain for GELU or SwiGLU?
 # `gain_for(F.gelu)` is about 1.53, near ReLU's 1.41. GPT-2 uses no gain: a norm precedes each MLP, so a wrong factor is not handed on. In SwiGLU two
-# projections are multiplied, so raising both variances raises the mean square by the product of both.
+# projections are multiplied, so raising both variances raises the mean square by about the product of both.
 # :::
 #
 # :::{dropdown} What is a convolution's fan-in?
@@ -426,5 +423,5 @@ check("he_normal", he_normal)
 # ## References
 #
 # - {cite:t}`glorot2010understanding`: Xavier. {cite:t}`he2015delving`: He, and why either fan suffices.
-# - {cite:t}`hanin2018start`: spread over depth and width. {cite:t}`saxe2014exact`: orthogonal starts. {cite:t}`mezzadri2007generate`: drawing them.
+# - {cite:t}`hanin2018start`: spread over depth and width. {cite:t}`saxe2014exact`, {cite:t}`pennington2017resurrecting`: orthogonal starts. {cite:t}`mezzadri2007generate`: drawing them.
 # - {cite:t}`radford2018improving`, {cite:t}`radford2019language`: 0.02, and residual scaling. {cite:t}`yang2024tensor`: depth and learning rates.

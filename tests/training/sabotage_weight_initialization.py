@@ -7,7 +7,7 @@ import torch
 from pytest import MonkeyPatch
 from torch import nn
 
-from lmprep.training import init as module
+from lmprep.architectures import transformer as module
 
 THESIS = "root_law"
 

@@ -36,6 +36,10 @@ def test_he_equals_torch(shape: tuple[int, ...], mode: str, slope: float) -> Non
     torch.testing.assert_close(weight, expected, rtol=1e-12, atol=0)
 
 
+def test_he_with_a_steep_slope_is_small_not_an_error() -> None:
+    assert he_(torch.empty(2, 3), source(), slope=1e200).abs().max() == 0
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("gain", [1.0, 5 / 3])
 def test_xavier_equals_torch(shape: tuple[int, ...], gain: float) -> None:

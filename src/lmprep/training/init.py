@@ -18,7 +18,8 @@ def fans(shape: Sequence[int], layout: str = "torch") -> tuple[int, int]:
 
     Args:
         shape: of a weight, (out, in, *kernel), or (*kernel, in, out) in the layout "keras".
-        layout: "torch" or "keras". GPT-2's `Conv1D` stores (in, out), too.
+        layout: "torch" or "keras". GPT-2's `Conv1D` stores (in, out), too. torch's transposed convolutions,
+            (in, out, *kernel), are neither.
 
     Raises:
         ValueError: the shape has fewer than two axes or an empty one, or the layout is unknown.
@@ -94,7 +95,7 @@ def he_(
     if mode not in ("in", "out"):
         raise ValueError(f'mode must be "in" or "out", got {mode!r}')
     fan = fans(weight.shape, layout)[("in", "out").index(mode)]
-    return weight.normal_(0, math.sqrt(2 / ((1 + slope**2) * fan)), generator=generator)
+    return weight.normal_(0, math.sqrt(2 / fan) / math.hypot(1, slope), generator=generator)
 
 
 @torch.no_grad()
