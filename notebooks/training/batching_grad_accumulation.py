@@ -21,7 +21,7 @@
 # %% [markdown] tags=["answer"]
 # ## The 30-second answer
 #
-# If rows do not mix, micro-batches add up to the batch, up to rounding, provided each sum of token losses is divided by
+# Without dropout, and if rows do not mix, micro-batches add up to the batch, provided each sum of token losses is divided by
 # the whole batch's token count. Average the micro-batches' own means instead, and a token counts for more, the fewer
 # tokens share its micro-batch. That does not average out: with one sequence per micro-batch, the model learns as if every sequence of
 # n tokens occurred one n-th as often, so it writes short ones. Sorting by length saves padding and worsens this fault.
@@ -48,13 +48,16 @@
 #
 # - Junior: accumulation trades time for memory: several backward passes, then one step and one `zero_grad`.
 # - Junior: padding is masked in the loss; on the right, a causal model's real tokens do not see it.
-# - Mid: every sum is divided by the token count of all micro-batches, known before the first backward pass.
+# - Mid: divides every sum by the token count of all micro-batches, or all gradients by it after the last.
 # - Mid: shuffles, sorts by length within pools, fills batches to a budget of tokens, and shuffles the batches.
 # - Mid: names what mixes rows and so breaks the equality: batch norm, in-batch negatives.
-# - Senior: the mean of means is another objective, $p(x)/|x|$, and not noise; grouping by length makes it worse.
+# - Senior: the mean of means is no noise but another objective: it weighs a sequence by one over its length, and grouping
+#   by length makes it worse.
 # - Senior: data-parallel ranks need the same common divisor.
 
 # %% tags=["hide-input"]
+from collections.abc import Sequence
+
 import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
@@ -63,7 +66,6 @@ from torch import Tensor
 from lmprep.architectures.transformer import GPT, GPTConfig
 from lmprep.data.packing import pack
 from lmprep.evidence import agrees, claim
-from lmprep.measure import KeptForBackward
 from lmprep.notebook import generator, setup, show
 from lmprep.practice import check
 from lmprep.training.batching import accumulate, bucket_batches, pad_batch
@@ -88,7 +90,7 @@ device = setup()
 show(pad_batch, accumulate)
 
 # %% [markdown]
-# Sixteen sequences of unequal lengths go through a GPT in double precision, three at a time. The reference takes all sixteen as one padded batch,
+# Sixteen sequences of unequal lengths go through a GPT in double precision, three at a time. The reference takes them as one padded batch,
 # with PyTorch's own mean. The last micro-batch holds a single sequence and needs no care: its tokens are in the count.
 
 # %%
@@ -142,39 +144,32 @@ for name, cut in {"six": parts, "sixteen": singles}.items():
 claim("mean_of_means", "mean of the means of single sequences: distance of its gradient from that of "
       "the whole batch, over the latter's length", error, at_least=0.2)  # fmt: skip
 
-
-def kept(*parts: tuple[Tensor, Tensor]) -> int:
-    """Bytes that wait for one backward pass through all of them."""
-    with KeptForBackward() as waiting:
-        sum(loss_sum(model, part) for part in parts)
-    return waiting.bytes
-
-
-claim("one_part_at_a_time", "bytes kept with a backward pass after every micro-batch, over those with "
-      "one pass after the last", max(map(kept, parts)) / kept(*parts), at_most=0.7)  # fmt: skip
-
 # %% [markdown]
-# Both faulty gradients came from the same function, given means and the number of parts in place of sums and the number of
-# tokens. They are off by a large part of the gradient's length, and nothing raises an error. The second claim says why `backward` stands
-# inside the loop: whoever adds up the losses and calls it once gets the same gradient, but keeps every micro-batch's activations until then.
+# Both faulty gradients came from the same function, given means and the number of parts; nothing raised an error. `backward` stands
+# inside the loop: whoever adds up the losses and calls it once gets the same gradient, but keeps every
+# micro-batch's activations until then.
 #
 # ## The model answers "Yes." seven times in eight
 #
-# A gradient that is off could still be right on average over many batches. It is not. With one sequence $x$ of $|x|$ tokens
+# A gradient that is off could still be right on average. It is not. With one sequence $x$ of $|x|$ tokens
 # per micro-batch, the loss is the mean of $-\log p(x)/|x|$. A model minimizes that if it fits data in which every $x$ occurs
 # $1/|x|$ times as often. Let half of all replies be "Yes." with 2 tokens, and half have 14. A model of these data begins with "Yes" half of the time.
 # Under the mean of means the share becomes $\frac12 / (\frac12 + \frac1{14}) = \frac78$, and the mean length of what the model
 # writes falls from 8 tokens to the harmonic mean of the two lengths, $2/(\frac12 + \frac1{14}) = 3.5$.
 #
-# Five GPTs train on such replies; the long ones are random words. Each batch holds 16 short and 16 long replies in random order. All runs see the same
-# batches from the same first weights; they differ in the cut alone. (`fit` takes one loss per update, so here
-# the parts share one graph.) Two more runs group by length. "8, sorted" sorts each batch before cutting it. "whole, sorted" cuts nothing: each
-# batch of 32 holds one kind, and the batches are shuffled. *Predicted* is the share of the weights $1/(K n_k)$ that falls to short replies.
+# Small GPTs train on such replies; the long ones are random words. A batch holds 16 replies of each kind in random order. (Batches
+# of unequal token counts, each divided by its own, would bring a little of the fault by themselves.) The first four runs see the same
+# batches from the same first weights, and differ in the cut alone. (`fit` takes one loss per update, so here the parts share one graph.)
+#
+# Four more runs change the order. "8, sorted" sorts each batch before cutting it. "whole, sorted" cuts nothing, but each batch of 32 holds
+# one kind; the batches are shuffled. "8 buckets" fills buckets of one kind up to 28 tokens, and an update divides the losses of
+# eight by their common count. "file order" is "whole, sorted" without the shuffle: first all short replies, then all long ones.
+# *Predicted* is what falls to short replies when every reply's first token has the weight $1/(K n_k)$.
 
 # %%
 # Try: long = 2. All replies have equally many tokens, every cut learns one half, and the
 # thesis breaks. Or long = 38: with one reply per part, the share rises to 19 in 20.
-short, long, half = 2, 14, 1280  # tokens in a reply of either kind, replies of either kind
+short, long, half = 2, 14, 1024  # tokens in a reply of either kind, replies of either kind
 END, YES, OTHERS = 0, 1, range(2, 10)
 
 g = generator(3)
@@ -186,35 +181,39 @@ counts = mask[:, 1:].sum(dim=1).cpu()  # (N,) tokens to predict
 
 first, second = (k * half + torch.randperm(half, generator=g) for k in (0, 1))
 by_length = torch.cat([first.view(-1, 16), second.view(-1, 16)], dim=1)  # (updates, 32)
-shuffled = by_length.gather(1, torch.rand(by_length.shape, generator=g).argsort(dim=1))
-buckets = torch.cat([first, second]).view(-1, 32)  # one kind in each batch
-buckets = buckets[torch.randperm(len(buckets), generator=g)]
-plans = {f"{size} per part": (shuffled, size) for size in (1, 2, 4, 8)}
-plans |= {"whole batch": (shuffled, 32)}
-plans |= {"8, sorted": (by_length, 8), "whole, sorted": (buckets, 32)}
+mixed = by_length.gather(1, torch.rand(by_length.shape, generator=g).argsort(dim=1))
+in_order = torch.cat([first, second]).view(-1, 32)  # one kind in each batch
+grouped = in_order[torch.randperm(len(in_order), generator=g)]
+buckets = bucket_batches(counts, 2 * long, generator=g)
+eights = [torch.cat(buckets[i : i + 8]) for i in range(0, len(buckets), 8)]
+plans = {f"{32 // parts} per part": (mixed, parts) for parts in (32, 16, 4)}
+plans |= {"whole batch": (mixed, 1), "8, sorted": (by_length, 4), "whole, sorted": (grouped, 1)}
+plans |= {"8 buckets": (eights, 1), "file order": (in_order, 1)}
 
 
-def train(batches: Tensor, size: int) -> float:
+def train(batches: Sequence[Tensor], parts: int) -> float:
     """Share of replies that begin with YES, after one pass over the batches."""
 
     def mean_of_means(model: GPT, rows: Tensor) -> Tensor:
         cells = token_losses(model, ids[rows], mask[rows]), mask[rows, 1:]  # (B, T) each
-        sums, tokens = (x.unflatten(0, (-1, size)).sum((1, 2)) for x in cells)  # (K,)
+        sums, tokens = (x.unflatten(0, (parts, -1)).sum((1, 2)) for x in cells)  # (K,)
         return (sums / tokens).mean()
 
     config = GPTConfig(vocab_size=OTHERS.stop, context_length=long, **sizes)
     model, updates = GPT(config, generator(4)).to(device), len(batches)
     adam = Adam(model.parameters(), lr=0.01, betas=(0.9, 0.99))
-    fit(model, batches.to(device), mean_of_means, optimizer=adam, num_steps=updates,
+    fit(model, batches, mean_of_means, optimizer=adam, num_steps=updates,
         schedule=cosine(updates))  # fmt: skip
     return model(torch.tensor([[END]], device=device))[0, 0].softmax(-1)[YES].item()
 
 
-def predict(batches: Tensor, size: int) -> float:
+def predict(batches: Sequence[Tensor], parts: int) -> float:
     """The same share from the weights alone."""
-    tokens = counts[batches].unflatten(1, (-1, size)).sum(2)  # (updates, K)
-    weights = 1 / tokens.repeat_interleave(size, dim=1)  # (updates, 32)
-    return (weights[batches < half].sum() / weights.sum()).item()
+    weight = torch.zeros(2 * half)  # of each reply's first token
+    for rows in batches:
+        tokens = counts[rows].view(parts, -1).sum(dim=1)  # (K,)
+        weight[rows] = (1 / (parts * tokens)).repeat_interleave(len(rows) // parts)
+    return (weight[:half].sum() / weight.sum()).item()
 
 
 predicted = {name: predict(*plan) for name, plan in plans.items()}
@@ -225,14 +224,15 @@ for name in plans:
 
 # %% mystnb={"image": {"alt": "Share of short replies that a model gives, against the number of replies in a micro-batch, from 1 to 32. The data's share, one half, is a horizontal line. The predicted curve for means of micro-batches starts near seven eighths at 1 and falls towards one half at 32, and the trained models' dots lie close to it. Two more points, for replies sorted by length, lie high above the curve at 8 and at 32."}} tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(6.4, 4.2))
-cuts = [size for _, size in plans.values()]
+points = list(learned.values())
+curve = {2**k: predict(mixed, 32 // 2**k) for k in range(6)}
 ax.axhline(0.5, color="#777777", linestyle="--", linewidth=1, label="in the data")
-ax.plot(cuts[:5], list(predicted.values())[:5], label="predicted, random order")
-ax.plot(cuts[:5], list(learned.values())[:5], "o", color="C0", label="GPT, random order")
-ax.plot(cuts[5:], list(learned.values())[5:], "s", color="C1", label="GPT, sorted by length")
+ax.plot(curve.keys(), curve.values(), label="predicted, random order")
+ax.plot([1, 2, 8, 32], points[:4], "o", color="C0", label="GPT, random order")
+ax.plot([8, 32], points[4:6], "s", color="C1", label="GPT, sorted by length")
 ax.set(title="Few or sorted replies per micro-batch: “Yes.” takes over", xscale="log")
 ax.set(xlabel="replies in a micro-batch", ylabel="share of short replies", ylim=(0.45, 1.15))
-ax.set(xticks=cuts[:5], xticklabels=cuts[:5], yticks=[0.5, 0.6, 0.7, 0.8, 0.9, 1])
+ax.set(xticks=list(curve), xticklabels=list(curve), yticks=[0.5, 0.6, 0.7, 0.8, 0.9, 1])
 ax.legend(loc="upper right", ncols=2)
 plt.show()
 
@@ -242,25 +242,32 @@ claim("learns_short_replies", "share of short replies that a GPT gives: trained 
       learned["1 per part"] - learned["whole batch"], at_least=0.2, thesis=True)  # fmt: skip
 claim("as_predicted", "random order: largest distance between the share of short replies that a GPT "
       "gives and the share predicted from the tokens' weights",
-      max(abs(learned[name] - predicted[name]) for name in list(plans)[:5]), at_most=0.1)  # fmt: skip
+      max(abs(learned[name] - predicted[name]) for name in list(plans)[:4]), at_most=0.1)  # fmt: skip
 claim("sorting_restores_it", "8 replies per micro-batch: share of short replies when each batch is "
       "sorted by length before it is cut, minus that in random order",
       learned["8, sorted"] - learned["8 per part"], at_least=0.12)  # fmt: skip
 claim("without_accumulation", "whole batches of 32 replies of similar length: share of short replies "
       "that a GPT gives, minus that in batches of mixed length",
       learned["whole, sorted"] - learned["whole batch"], at_least=0.15)  # fmt: skip
+claim("equal_budgets", "eight buckets of equal token counts per update: distance of the share of short "
+      "replies from one half", abs(learned["8 buckets"] - 0.5), at_most=0.2)  # fmt: skip
+claim("unshuffled", "share of short replies after mixed batches, minus that after all short replies before "
+      "all long ones", learned["whole batch"] - learned["file order"], at_least=0.2)  # fmt: skip
 
 # %% [markdown]
 # The dots follow the curve. At 8 replies per part the fault has nearly faded, because random parts of 8 hold about equally many
-# tokens. Sorting makes the counts unequal again and brings all of it back. With sums over the total, every cut of these batches would give the row
-# "whole batch". That remedy does not reach the last row, which never accumulates: a batch of 32 short replies has 64 tokens, one of long replies 448, and
-# each makes one update from its own mean. (Its share strays more from the prediction, since every update pulls to one side.) That is why buckets are filled to a budget of tokens, not of rows. Several such buckets per update, with one
-# common divisor, also let every update see all lengths.
+# tokens. Sorting brings all of it back: in a part of one length, the mean over tokens is the mean of the replies' means. With
+# sums over the total, every cut of these batches would give the row "whole batch".
+#
+# That remedy does not reach "whole, sorted", which never accumulates: a batch of 32 short replies has 64 tokens, one of long replies 448, and
+# each makes one update from its own mean. Buckets with equal budgets of tokens, not of rows, take this bias out. One bucket per update would still
+# pull to one side each time; eight with a common divisor end near one half. In file order, no weight matters: the model
+# forgets the short replies while it learns the long ones.
 #
 # ## On the right, a causal model cannot see padding; on the left, it does
 #
-# In a causal model, a position reads itself and what stands before it. Padding on the right comes after all real tokens, so
-# it changes none of their logits, and the loss leaves out its own. An encoder reads both sides, and needs a mask in attention as well.
+# In a causal model, a position reads itself and what stands before it. So padding on the right changes no real token's logits, and
+# the loss leaves out its own. An encoder reads both sides, and needs a mask in attention as well.
 
 # %%
 alone = torch.cat(sequences)[None, :80]
@@ -275,15 +282,15 @@ claim("left_padding", "20 unmasked padding tokens on the left: largest change of
       "logits, over the logits' standard deviation", left, at_least=1)  # fmt: skip
 
 # %% [markdown]
-# On the left, padding does two things: real tokens attend to it, and their positions shift. Generation in batches pads there all
+# On the left, padding does two things: real tokens attend to it, and their absolute positions shift. Generation in batches pads there all
 # the same, since every row appends its new token at the right end. So it needs the attention mask, and positions that
 # count from the first real token.
 #
 # ## Pools of 512 remove most of the padding and keep much of the shuffle
 #
-# Two thousand sequences with log-normal lengths, 25 tokens in the median, go into batches of at most 2,048 tokens with padding. In
-# random order, the longest sequence of each batch sets its width. Sorting all sequences leaves little padding, but a batch then holds the same
-# neighbors in every epoch. The compromise is to shuffle, sort within pools, cut, and shuffle the batches. In translation, {cite:t}`morishita2017empirical` find
+# Two thousand sequences with log-normal lengths, 25 tokens in the median, go into batches of at most 2,048 tokens with padding. Sorting
+# all of them leaves little padding, but a batch then holds nearly the same sequences in every epoch. The compromise is to shuffle, sort
+# within pools, cut, and shuffle the batches. In translation, {cite:t}`morishita2017empirical` find
 # that sorting does not always beat plain shuffling.
 
 # %%
@@ -315,43 +322,41 @@ plt.show()
 # %%
 claim("pools", "share of positions wasted in random order minus that in pools of 512",
       waste["random order"] - waste["sorted in pools of 512"], at_least=0.25)  # fmt: skip
-claim("packing", "share of tokens dropped by packing all sequences into rows of 128",
-      waste["packed into rows of 128"], at_most=0.01)  # fmt: skip
 
 # %% [markdown]
 # `pack` joins all texts into one stream, an end token after each, and cuts it into rows. It drops only the tail, but texts are cut
 # anywhere and share rows, so they need a document mask if they are not to read their neighbors. To put whole texts into rows is a bin-packing
-# problem, which {cite:t}`krell2021efficient` solve almost without waste.
+# problem, which {cite:t}`krell2021efficient` solve almost without waste; in common data sets they find up to half of all tokens to be padding.
 #
-# An epoch is then a loop over a fresh `bucket_batches(…)`: cut each `rows` into parts, `pad_batch` every part, and hand them to
-# `accumulate` with their token count.
+# An epoch is then a loop over a fresh `bucket_batches(…)`: for each update take several buckets, `pad_batch` each, and hand them to
+# `accumulate` with the token count of all.
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
 #
-# **The fix that doubled the loss.** Until October 2024, Hugging Face's trainer averaged means. Then its models
-# [learned to divide](https://github.com/huggingface/transformers/pull/34191) by the tokens of all micro-batches. In the releases that followed, factors around that
-# division came and went, and under 4.47.0 a user's loss [doubled](https://github.com/huggingface/transformers/pull/35438) with two micro-batches. Let one place divide, and test it with unequal lengths.
+# **"I divide every micro-batch's loss by the number of micro-batches."** Right only if they hold equally many tokens. Hugging Face's trainer averaged
+# means until October 2024, when its models [learned to divide](https://github.com/huggingface/transformers/pull/34191) by the tokens of all
+# micro-batches. Later a factor was wrong: under 4.47.0 a user's loss
+# [doubled](https://github.com/huggingface/transformers/pull/35438) with two micro-batches. Let one place divide, and test it with unequal lengths.
 #
-# **"I compared the curves with and without accumulation, and they agree."** They do if the texts were packed into blocks of one length, because
-# then all $n_k$ are equal. In blocks of 128, that fix [hardly changed](https://github.com/huggingface/transformers/pull/34191) training on Wikitext; with
-# varying lengths it did.
+# **"I compared the curves with and without accumulation, and they agree."** They do if the texts were cut into blocks of one length, as in a
+# [test of that fix](https://github.com/huggingface/transformers/pull/34191) on Wikitext: then all $n_k$ are equal.
 #
-# **Masking by value.** Tokenizers without a padding token often borrow the end token, and transformers' language-modeling collator then runs
-# `labels[labels == pad_token_id] = -100`. That also masks the true end of every text, so nothing teaches the model to stop. Build
+# **"My pad token is the end token, so I mask by its id."** Transformers' language-modeling collator does it, by
+# `labels[labels == pad_token_id] = -100`. But that also masks the true end of every text, so nothing teaches the model to stop. Build
 # the mask from lengths, as `pad_batch` does.
 #
-# **`Dataset.from_tensor_slices((x, y)).batch(32)`, in a loop over epochs.** A fair start if all rows have one length. It lacks a
-# shuffle, so every epoch repeats the same batches in the order of the file. It lacks padding, without which unequal texts make no tensor. And of 1,000
+# **"`Dataset.from_tensor_slices((x, y)).batch(32)` shows the model everything once per epoch."** In the order of the file, and in the same batches
+# every time: a sorted file ends like the row "file order". Add `shuffle`. Pad texts first, or there is no tensor. And of 1,000
 # examples the last batch gets 8, each with four times the weight of the others.
 
 # %% [markdown] tags=["followups"]
 # ## Follow-ups
 #
 # :::{dropdown} Eight GPUs with unequal token counts: what changes?
-# `DistributedDataParallel` averages gradients over ranks, so if each rank divides by its own count, that is the mean of means again. Sum
-# the counts over ranks, divide every local sum by that total, and multiply by the number of ranks to undo the average. Run all micro-batches but the
-# last inside `no_sync()`, or every backward pass communicates.
+# `DistributedDataParallel` averages gradients over ranks, so if each rank divides by its own count, that is the mean of means again,
+# as [two processes show](ddp_ring_zero.md). Sum the counts over ranks, divide every local sum by that total, and multiply by the number of
+# ranks to undo the average.
 # :::
 #
 # :::{dropdown} Which losses cannot simply be accumulated?
@@ -362,27 +367,23 @@ claim("packing", "share of tokens dropped by packing all sequences into rows of 
 #
 # :::{dropdown} Where do clipping, the schedule and dropout belong?
 # Clip once, after the last micro-batch: the norm is that of the whole gradient. The optimizer and its schedule step once per update.
-# Dropout draws a new mask in each forward pass, so the gradient has the same distribution but other numbers.
+# Dropout draws new masks in each forward pass: the same distribution, other numbers.
 # :::
 #
 # :::{dropdown} Should I accumulate up to the largest batch I can wait for?
 # The variance of the mean falls as $1/B$, but once noise is small beside the gradient, a larger batch takes almost the same step for more
-# work. The gradient noise scale estimates where that happens {cite:p}`mccandlish2018empirical`. On one device, micro-batches run one after the other, so accumulation saves memory and no time.
+# work. The [gradient noise scale](sgd_noise.md) estimates where {cite:p}`mccandlish2018empirical`. On one device, micro-batches run
+# one after the other, so accumulation saves memory and no time.
 # :::
 #
 # :::{dropdown} Is a mean per sequence ever what you want?
-# Yes, if each example should count the same; then write it into the loss, and the cut no longer matters. In reinforcement learning the choice is disputed.
+# Yes, if each example should count the same; then write it into the loss, and the cut no longer matters. In reinforcement learning,
 # GRPO divides each response's loss by its length, which {cite:t}`liu2025understanding` blame for ever longer wrong answers; {cite:t}`yu2025dapo` divide by the
 # tokens of the whole group.
 # :::
 #
 # :::{dropdown} How does serving avoid padding?
-# By continuous batching: after any step of generation, finished sequences leave the batch and waiting ones enter {cite:p}`yu2022orca`.
-# :::
-#
-# :::{dropdown} Who accumulates, and who packs?
-# Whoever lacks memory accumulates; across machines it also saves communication {cite:p}`ott2018scaling`. Packing pays where padding
-# is dear: up to half of all tokens in common datasets {cite:p}`krell2021efficient`.
+# By continuous batching: after each step of generation, finished sequences leave the batch and waiting ones enter {cite:p}`yu2022orca`.
 # :::
 
 # %% [markdown] tags=["exercise"]

@@ -105,6 +105,14 @@ def test_the_order_changes_with_the_generator_alone() -> None:
     assert firsts != sorted(firsts)  # the batches, too, are shuffled
 
 
+def test_the_generator_decides_who_shares_a_batch() -> None:
+    lengths = torch.arange(200) % 7 + 1
+    for pool in (1, 50, None):
+        found = [bucket_batches(lengths, 21, generator=generator(seed), pool=pool) for seed in (1, 2)]
+        one, other = ({frozenset(rows.tolist()) for rows in batches} for batches in found)
+        assert len(one & other) < len(one) / 2
+
+
 @pytest.mark.parametrize(
     ("lengths", "options", "error", "message"),
     [

@@ -123,10 +123,9 @@ def any_cut(candidate: Candidate, rng: Rng) -> None:
 
 def other_lengths(candidate: Candidate, rng: Rng) -> None:
     """Micro-batches may differ in their length T_k as well."""
+    cause = "`torch.cat` or `torch.stack` of tables of different width: flatten or sum them first"
     for shapes in SHAPES[3:8]:
-        for dtype in (torch.float32, torch.float64):
-            cause = "`torch.cat` or `torch.stack` of tables of different width: flatten or sum them first"
-            compare(candidate, inputs(rng, shapes, dtype), cause)
+        compare(candidate, inputs(rng, shapes), cause)
 
 
 def nothing_in_one(candidate: Candidate, rng: Rng) -> None:
@@ -156,8 +155,8 @@ def zeros_count(candidate: Candidate, rng: Rng) -> None:
 
 def anything_under_the_mask(candidate: Candidate, rng: Rng) -> None:
     """NaN and infinity where the mask is False leave no trace."""
-    for value in (torch.nan, torch.inf, -torch.inf, 1e30):
-        for shapes in SHAPES[2:6]:
+    for value in (torch.nan, torch.inf, -torch.inf):
+        for shapes in (SHAPES[2], SHAPES[3], SHAPES[5]):
             given = inputs(rng, shapes)
             for loss, mask in zip(given["losses"], given["masks"], strict=True):
                 mask[-1, -1] = mask.numel() == 1
@@ -168,7 +167,7 @@ def anything_under_the_mask(candidate: Candidate, rng: Rng) -> None:
 def what_counts_shows(candidate: Candidate, rng: Rng) -> None:
     """NaN or infinity in a token that counts is in the result: a broken model must not look fine."""
     for value in (torch.nan, torch.inf):
-        for shapes in SHAPES[:4]:
+        for shapes in (SHAPES[0], SHAPES[2], SHAPES[3]):
             given = inputs(rng, shapes)
             given["masks"][-1][0, 0] = True
             given["losses"][-1][0, 0] = value
@@ -181,7 +180,7 @@ def what_counts_shows(candidate: Candidate, rng: Rng) -> None:
 
 def gradients(candidate: Candidate, rng: Rng) -> None:
     """Gradients flow to all losses: 1 over the number of tokens that count, and exactly 0 elsewhere."""
-    cases = [inputs(rng, shapes, torch.float64) for shapes in SHAPES[1:7]]
+    cases = [inputs(rng, shapes, torch.float64) for shapes in (SHAPES[1], SHAPES[3], SHAPES[6])]
     hidden = inputs(rng, ((2, 2), (1, 3)), torch.float64)
     hidden["masks"][0][0, 0], hidden["losses"][0][0, 0] = False, torch.nan
     nothing = inputs(rng, ((2, 2), (1, 3)), torch.float64)
@@ -214,7 +213,7 @@ def gradients(candidate: Candidate, rng: Rng) -> None:
 
 def memory(candidate: Candidate, rng: Rng) -> None:
     """Takes losses and masks that are not contiguous."""
-    for shapes in SHAPES[2:6]:
+    for shapes in (SHAPES[2], SHAPES[5]):
         given = inputs(rng, shapes)
         apart = {name: [strided(tensor) for tensor in tensors] for name, tensors in given.items()}
         compare(candidate, apart, "`.view` of an input: use `.reshape` or `.flatten`")
@@ -222,7 +221,7 @@ def memory(candidate: Candidate, rng: Rng) -> None:
 
 def inputs_kept(candidate: Candidate, rng: Rng) -> None:
     """Leaves losses and masks as they were."""
-    for shapes in SHAPES:
+    for shapes in (SHAPES[2], SHAPES[5]):
         Call(candidate, **inputs(rng, shapes)).unchanged()
 
 
@@ -245,15 +244,12 @@ def by_where(losses: list[Tensor], masks: list[Tensor]) -> Tensor:
 
 def by_weights(losses: list[Tensor], masks: list[Tensor]) -> Tensor:
     """Means, but weighted by their tokens."""
-    counts = [mask.sum() for mask in masks]
-    whole = torch.stack(counts).sum().clamp(min=1)
-    means = [
-        loss.masked_select(mask).sum() / count.clamp(min=1)
+    counts = [int(mask.sum()) for mask in masks]
+    whole = max(1, sum(counts))
+    parts = [
+        loss.masked_select(mask).sum() / max(1, count) * (count / whole)
         for loss, mask, count in zip(losses, masks, counts, strict=True)
     ]
-    parts = [mean * (count / whole).to(mean.dtype) for mean, count in zip(means, counts, strict=True)]
-    if losses[0].dtype == torch.float64:  # the quotient of two integers is a float32
-        parts = [mean * count.double() / whole for mean, count in zip(means, counts, strict=True)]
     return torch.stack(parts).sum()
 
 
