@@ -1,7 +1,8 @@
-"""EI of a maximum in a search for a minimum: the sign that snippets get wrong."""
+"""A surrogate that is given the losses in the wrong order: what neighbors say is lost, the rest stays."""
 
 import functools
 
+import numpy as np
 from numpy.typing import ArrayLike
 from pytest import MonkeyPatch
 
@@ -11,10 +12,12 @@ THESIS = "worth_of_a_trial"
 
 
 def sabotage(patch: MonkeyPatch) -> None:
-    sound = module.expected_improvement
+    sound = module.most_likely
 
     @functools.wraps(sound)
-    def of_a_maximum(mean: ArrayLike, sd: ArrayLike, best: float) -> module.Floats:
-        return sound([-m for m in mean], sd, -best)
+    def of_others(
+        x: ArrayLike, y: ArrayLike, length_scales: list[float], noise: float = 1e-6
+    ) -> module.GaussianProcess:
+        return sound(x, np.roll(y, 1), length_scales, noise)
 
-    patch.setattr(module, "expected_improvement", of_a_maximum)
+    patch.setattr(module, "most_likely", of_others)

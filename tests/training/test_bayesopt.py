@@ -151,6 +151,12 @@ def test_equal_losses_look_like_a_plain() -> None:
     assert (mean == 0).all() and (sd < 0.1).all()
 
 
+def test_the_search_recovers_from_a_plain() -> None:
+    x = np.linspace(0, 1, 91)
+    _, seen = minimize(np.cos(6 * np.pi * x).item, x[:, None], [0, 30, 60, 90], 8)
+    assert seen[:4] == pytest.approx([1.0] * 4) and min(seen) < -0.95
+
+
 # The search.
 
 
