@@ -62,6 +62,7 @@ def ring_all_reduce(arrays: list[np.ndarray], send: "Send") -> list[np.ndarray]:
 # What the checks use.
 
 SIZES = ((2, 4), (3, 6), (4, 8), (5, 20))  # n and L
+UNEVEN = ((2, 3), (3, 4), (4, 7), (5, 3))
 
 
 @dataclass
@@ -124,7 +125,7 @@ def sums(candidate: Candidate, rng: Rng) -> None:
 
 def uneven(candidate: Candidate, rng: Rng) -> None:
     """Also where n does not divide L, and where L is smaller than n."""
-    for n, length in ((2, 3), (3, 4), (4, 7), (5, 3), (3, 0)):
+    for n, length in (*UNEVEN, (3, 0)):
         summed(candidate, draw(rng, n, length),
                "chunks of L // n numbers, which lose the rest: `np.array_split` loses nothing")  # fmt: skip
 
@@ -141,7 +142,7 @@ def alone(candidate: Candidate, rng: Rng) -> None:
 
 def neighbors(candidate: Candidate, rng: Rng) -> None:
     """Each rank sends to its right neighbor only."""
-    for n, length in SIZES:
+    for n, length in (*SIZES, *UNEVEN):
         wire = Wire()
         call, _ = run(candidate, draw(rng, n, length), wire)
         wrong = [link for link in wire.links if link[1] != (link[0] + 1) % n or not 0 <= link[0] < n]
@@ -152,7 +153,7 @@ def neighbors(candidate: Candidate, rng: Rng) -> None:
 
 def traffic(candidate: Candidate, rng: Rng) -> None:
     """No rank sends more than 2 (n − 1) ⌈L / n⌉ numbers."""
-    for n, length in (*SIZES, (4, 7), (6, 30)):
+    for n, length in (*SIZES, *UNEVEN, (6, 30)):
         wire = Wire()
         call, _ = run(candidate, draw(rng, n, length), wire)
         limit, most = 2 * (n - 1) * -(-length // n), max(map(wire.sent, range(n)))
@@ -163,7 +164,7 @@ def traffic(candidate: Candidate, rng: Rng) -> None:
 def through_send(candidate: Candidate, rng: Rng) -> None:
     """Every number of a result has come over the wire: what arrives at a rank as NaN is NaN there."""
     cause = "another rank's array read without `send`, or what `send` returns thrown away"
-    for n, length in SIZES:
+    for n, length in (*SIZES, *UNEVEN):
         for rank in range(n):
             call, results = run(candidate, draw(rng, n, length), Wire(broken=rank))
             call.holds(np.isnan(results[rank]).all(), expected=f"rank {rank}: NaN everywhere, as it arrives",
@@ -277,6 +278,11 @@ def without_send(arrays: list[np.ndarray], send: Send) -> list[np.ndarray]:
     return [np.sum(arrays, axis=0) for _ in arrays]
 
 
+def in_equal_chunks_only(arrays: list[np.ndarray], send: Send) -> list[np.ndarray]:
+    divides = len(arrays[0]) % len(arrays) == 0
+    return (ring_all_reduce if divides else without_send)(arrays, send)
+
+
 def for_show(arrays: list[np.ndarray], send: Send) -> list[np.ndarray]:
     ring_all_reduce(arrays, send)
     return without_send(arrays, send)
@@ -324,6 +330,7 @@ TASK = Task(
         "everything to rank 0": through_rank_0,
         "whole arrays around the ring": whole_arrays,
         "sums without sending": without_send,
+        "sums without sending where n does not divide L": in_equal_chunks_only,
         "sends for show": for_show,
         "gathers without sending": gathers_without_send,
         "one array for all ranks": one_total,
