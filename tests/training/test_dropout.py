@@ -147,6 +147,14 @@ def test_ridge_refuses_shapes_that_do_not_fit(shapes: tuple[tuple[int, ...], tup
         dropout_ridge(normal(*shapes[0]), normal(*shapes[1]), 0.5)
 
 
-def test_ridge_refuses_an_empty_column() -> None:
-    with pytest.raises(ValueError, match="leave it out"):
-        dropout_ridge(normal(4, 2) * torch.tensor([1.0, 0.0]), normal(4), 0.5)
+@pytest.mark.parametrize("factor", [0.0, float("nan")])
+def test_ridge_refuses_a_column_of_zeros_or_nan(factor: float) -> None:
+    with pytest.raises(ValueError, match="a column of zeros"):
+        dropout_ridge(normal(4, 2) * torch.tensor([1.0, factor]), normal(4), 0.5)
+
+
+def test_ridge_refuses_other_dtypes() -> None:
+    with pytest.raises(TypeError, match="one floating dtype"):
+        dropout_ridge(normal(4, 2).long(), normal(4).long(), 0.5)
+    with pytest.raises(TypeError, match="one floating dtype"):
+        dropout_ridge(normal(4, 2), normal(4).float(), 0.5)

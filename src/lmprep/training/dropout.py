@@ -37,21 +37,22 @@ def inverted_dropout(
 
 
 def dropout_ridge(features: Tensor, targets: Tensor, p: float) -> Tensor:
-    """The weights that least squares with dropout on its features is heading for.
+    """The weights of least squares with dropout on its features: they minimize the average over all masks.
 
-    Averaged over masks, the squared error is ‖y − Xw‖² + p/(1 − p) · Σⱼ wⱼ² ‖xⱼ‖², with xⱼ the j-th column of
-    X. Its minimum solves (G + p/(1 − p) · diag G) w = Xᵀy, with G = XᵀX.
+    That average of the squared error is ‖y − Xw‖² + p/(1 − p) · Σⱼ wⱼ² ‖xⱼ‖², with xⱼ the j-th column of X. Its
+    minimum solves (G + p/(1 − p) · diag G) w = Xᵀy, with G = XᵀX.
 
     Args:
         features: X, (N, d), floating. At p = 0 its columns must be independent; no column may be all zeros.
-        targets: y, (N,) or (N, K), for K outputs at once.
+        targets: y, (N,) or (N, K), for K outputs at once, of the dtype of `features`.
         p: probability of dropping a feature, from 0 to below 1.
 
     Returns:
         (d,) or (d, K).
 
     Raises:
-        ValueError: p is out of range, a shape does not fit, or a column of X is 0 in every row.
+        TypeError: features are not floating, or targets are of another dtype.
+        ValueError: p is out of range, a shape does not fit, or a column of X is 0 in every row or has a NaN.
 
     Source: Srivastava et al. (2014); Wager, Wang and Liang (2013).
     """
@@ -62,7 +63,9 @@ def dropout_ridge(features: Tensor, targets: Tensor, p: float) -> Tensor:
             "features must be (N, d) and targets (N,) or (N, K), got "
             f"{tuple(features.shape)} and {tuple(targets.shape)}"
         )
+    if not features.is_floating_point() or features.dtype != targets.dtype:
+        raise TypeError(f"both must be of one floating dtype, got {features.dtype} and {targets.dtype}")
     gram = features.T @ features  # (d, d)
-    if (gram.diagonal() == 0).any():
-        raise ValueError("features has a column of zeros, whose weight nothing decides: leave it out")
+    if not (gram.diagonal() > 0).all():
+        raise ValueError("features has a column of zeros, whose weight nothing decides, or with NaN")
     return torch.linalg.solve(gram + p / (1 - p) * gram.diagonal().diag(), features.T @ targets)
