@@ -277,7 +277,7 @@ claim("unscaled_grows", "GPT, 64 blocks over 4: mean square of what unscaled bra
       growth["unscaled"], at_least=8, unit="×")  # fmt: skip
 claim("copies_add_up", "GPT of one block copied, 64 over 4: mean square of what all branches add, "
       "scaled by 1/√(2L)", growth["1/√(2L), copies"], at_least=8, unit="×")  # fmt: skip
-claim("signs_level", "the same with random signs, 64 over 4: mean square of what all branches add",
+claim("signs_level", "GPT of copies with random signs, 64 over 4: mean square of what all add",
       growth["1/√(2L), signs"], at_least=0.6, at_most=1.7)  # fmt: skip
 
 # %% [markdown]
@@ -293,7 +293,7 @@ claim("signs_level", "the same with random signs, 64 over 4: mean square of what
 # ## Twenty updates later, the branches pull together
 #
 # Nothing keeps branches uncorrelated in training. Call *together* over *apart* their alignment: about 1 if they are uncorrelated,
-# $2L = 16$ if all 16 are equal. One model learns each of 32 tokens' successor from a random table. The other gets random labels, so that there is nothing to learn.
+# $2L = 16$ if all 16 are equal. One model learns each of 32 tokens' successor from a random table. The other gets random labels, with no successor to learn.
 
 
 # %%
@@ -315,12 +315,12 @@ for task in ("table", "random labels"):
     print(f"{task}: apart {was[0]:.2f} → {now[0]:.2f}, together {was[1]:.2f} → {now[1]:.2f}")
 claim("training_aligns", "GPT of 8 blocks: alignment of its branches after 20 updates over before",
       rise["table"], at_least=1.6, unit="×")  # fmt: skip
-claim("labels_do_not_matter", "the same with random labels: alignment after 20 updates over before",
+claim("labels_do_not_matter", "GPT of 8 blocks, random labels: alignment after 20 updates over before",
       rise["random labels"], at_least=4, unit="×")  # fmt: skip
 
 # %% [markdown]
-# Trained branches point partly alike. Learning is not the cause: random labels align them
-# even more. All branches add to one stream, so each update pushes them along much the same gradient; how far depends on the learning rate and the number of updates.
+# Trained branches point partly alike. Learning the table is not the cause: random labels align them
+# even more. All branches add to one stream, so each update pushes them along much the same gradient; how far depends on the rate and number of updates.
 # So $1/\sqrt{2L}$ is a law of the start. How learning rates should then depend on depth is a question of its own {cite:p}`yang2024tensor`.
 #
 # ## Gaussian products crush most directions, orthogonal ones none
@@ -354,7 +354,7 @@ claim("orthogonal_keeps", "product of 40 orthogonal matrices: largest difference
 # In linear layers $2/n$ doubles the mean square, in each of them, be there two or two hundred.
 #
 # **Equal weights, "to start neutral".** Hidden units whose weights are equal, in and out, compute the same and get the same gradient, so they
-# stay one unit, however wide the layer. From zeros not even that one learns, since each layer's gradient contains the other layer's weights. Biases may
+# stay one unit. From zeros, with tanh or ReLU, not even that one learns, since each layer's gradient contains the other layer's weights. Biases may
 # be zero: the weights already differ.
 #
 # **"PyTorch initializes `nn.Linear` with Kaiming, so ReLU is covered."** The code does call `kaiming_uniform_`, with `a=math.sqrt(5)`. Put it into
