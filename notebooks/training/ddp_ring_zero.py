@@ -21,10 +21,10 @@
 # %% [markdown] tags=["answer"]
 # ## The 30-second answer
 #
-# Data parallelism keeps a full copy of the model on every device and deals out the batch. After the backward pass an
-# all-reduce averages the gradients, so at equal token counts all copies take the step that one device would take on the whole
-# batch. In a ring, each device sends less than twice the gradient's size, however many there are. The model's memory per device stays as
-# before. ZeRO shards it; at one backward pass per update, sharding optimizer states and gradients costs no extra traffic.
+# Data parallelism keeps a full model on every device and deals out the batch. After the backward pass an
+# all-reduce averages the gradients, so at equal token counts all copies take the step of one device with the whole batch.
+# In a ring, each device sends less than twice the gradient's size, however many there are. Weights, gradients and optimizer states take as
+# much memory as before. ZeRO shards them; with one backward pass per update, sharding optimizer states and gradients costs no extra traffic.
 #
 # :::{dropdown} The two-minute answer
 # With Adam in mixed precision, every parameter takes 16 bytes: 2 for the weight, 2 for its gradient, and 12 for a float32 copy
@@ -122,14 +122,13 @@ uneven = [torch.cat(by_length[:8]), torch.cat(by_length[8:])]
 
 def network() -> nn.Module:
     torch.manual_seed(start)
-    layers = [
+    return nn.Sequential(
         nn.Embedding(V, 8),
         nn.Flatten(),
         nn.Linear(64, hidden),
         nn.Tanh(),
         nn.Linear(hidden, V),
-    ]
-    return nn.Sequential(*layers).double()
+    ).double()
 
 
 def loss(model: nn.Module, windows: Tensor) -> Tensor:  # windows (B, 9)
@@ -316,12 +315,13 @@ fig, (top, bottom) = plt.subplots(2, 1, figsize=(6.4, 6), sharex=True, height_ra
 for stage in range(4):
     gigabytes = [ring.state_bytes(7e9, count, stage).total / 1e9 for count in devices]
     top.plot(devices, gigabytes, "o-", label=f"stage {stage}")
-top.axhline(80, color="0.5", linestyle="--", linewidth=1)
-top.set(title="States shrink with the devices, traffic levels off", ylabel="GB per device")
-for name, sends in around.items():
-    bottom.plot(devices, sends, "o-", label=name)
-bottom.set(xlabel="devices", ylabel="sent (× gradient)", ylim=(0, 3.2))
+top.plot(devices, [80] * len(devices), "--", color="0.5", linewidth=1, label="80 GB")
+top.set(title="7 billion weights: states shrink, traffic levels off", ylabel="GB per device")
+for (name, sends), color in zip(around.items(), ("C0", "C3"), strict=True):
+    bottom.plot(devices, sends, "o-", color=color, label=name)
 bottom.set_xscale("log", base=2)
+bottom.set(xlabel="devices", ylabel="sent (× gradient)", ylim=(0, 3.2),
+           xticks=devices, xticklabels=devices)  # fmt: skip
 for ax in (top, bottom):
     label_lines(ax)
 plt.show()

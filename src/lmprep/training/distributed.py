@@ -168,7 +168,8 @@ def average_gradients(parameters: Iterable[Tensor]) -> None:
     for parameter, count in zip(trained, users.tolist(), strict=True):
         if count > 0:
             own = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-            mean = own.contiguous() / world_size()  # before the sum, which might overflow in half precision
+            # Divided before the sum, which might overflow in half precision.
+            mean = own.contiguous() / world_size()
             dist.all_reduce(mean)
             parameter.grad = mean
 
