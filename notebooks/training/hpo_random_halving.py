@@ -218,8 +218,8 @@ for _ in range(300):
     plans = zip(first_cut.items(), drawn, strict=True)
     picks = {name: choose(networks, first) for (name, first), networks in plans}
     picks["all brackets"] = choose(list(picks.values()), full)
-    first = np.argsort(np.array(valid[10])[drawn[0]])[:3]  # the best three after 10 updates
-    picks["27 cut to 3"] = choose(drawn[0][first], full)
+    early = np.argsort(np.array(valid[10])[drawn[0]])[:3]  # the best three after 10 updates
+    picks["27 cut to 3"] = choose(drawn[0][early], full)
     picks |= {f"{size} to the end": choose(drawn[0][:size], full) for size in sizes}
     dropped.append(picks["27 halved"] != picks["27 to the end"])
     for name, network in picks.items():
@@ -242,7 +242,7 @@ bottom.plot(sizes, line, "o-", color="C6")
 bottom.text(2.2, line[1], "random search, all to the end", color="C6")
 for name in ("27 halved", "12 halved", "6 halved", "all brackets"):
     bottom.plot(price[name], errors[name].mean(), "D", color="C1")
-    bottom.text(0.93 * price[name], errors[name].mean(), name, color="C1", ha="right")
+    bottom.text(0.93 * price[name], errors[name].mean(), name, color="C1", ha="right", va="top")
 top.set(title="Halving stops most networks early (gray: how they go on)", xlabel="updates")
 bottom.set_title("For four full runs, halving finds what random search needs many for")
 bottom.set(xlabel="price in full runs", ylabel="mean test error, %")
@@ -258,15 +258,15 @@ plt.show()
 # %%
 gain = errors["4 to the end"] - errors["27 halved"]  # (300,)
 lost = errors["27 halved"] - errors["27 to the end"]
-claim("halving_at_equal_cost", "at the price of four full runs: their test error minus halving's, median",
+claim("halving_at_equal_cost", "at equal cost: test error of the best of four full runs minus halving's, median",
       np.median(gain), at_least=0.3, unit="points", thesis=True)  # fmt: skip
-claim("bad_luck", "at the price of four full runs: their test error minus halving's, mean",
+claim("bad_luck", "at equal cost: test error of the best of four full runs minus halving's, mean",
       gain.mean(), at_least=1.5, unit="points")  # fmt: skip
 claim("one_cut", "mean test error of one cut to three networks minus that of halving",
       (errors["27 cut to 3"] - errors["27 halved"]).mean(), at_most=0.6, unit="points")  # fmt: skip
 claim("winner_dropped", "share of draws in which halving drops the network that would win at the end",
       np.mean(dropped), at_least=0.12)  # fmt: skip
-claim("little_lost", "in those draws: test error of the network left minus the winner's, mean",
+claim("little_lost", "where it drops the winner: test error of the one left minus the winner's, mean",
       lost[dropped].mean(), at_most=1.5, unit="points")  # fmt: skip
 
 # %% [markdown]
