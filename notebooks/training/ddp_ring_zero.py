@@ -111,13 +111,13 @@ windows = torch.tensor(vocabulary.encode(text)).unfold(0, 9, 1)  # (N, 9): eight
 order = torch.randperm(len(windows), generator=generator(1))[: num_updates * 16]
 batches = windows[order].view(num_updates, 16, 9)
 
-# Sixteen sentences, the eight shorter ones for process 0: the windows of each half.
+# Of 32 sentences the eight shortest for process 0, the eight longest for process 1: their windows.
 sentences = [
     torch.tensor(vocabulary.encode(line)) for line in text.split(". ") if len(line) > 9
 ]
-chosen = torch.randperm(len(sentences), generator=generator(3))[:16].tolist()
+chosen = torch.randperm(len(sentences), generator=generator(3))[:32].tolist()
 by_length = sorted((sentences[i].unfold(0, 9, 1) for i in chosen), key=len)
-uneven = [torch.cat(by_length[:8]), torch.cat(by_length[8:])]
+uneven = [torch.cat(by_length[:8]), torch.cat(by_length[-8:])]
 
 
 def network() -> nn.Module:
@@ -180,9 +180,9 @@ print(f"loss: {losses[0]:.3f} at first, {losses[-1]:.3f} at the end, in one proc
 #
 # ## Equal shares of sentences are not equal shares of tokens
 #
-# Language models average over tokens. Deal out sixteen sentences, sorted by length as a bucketing sampler might: process 0 gets the shorter
-# half. Each process takes the mean over its own predictions, and DDP the mean of the two means. A prediction in the short half now counts
-# for more than one in the long half. The remedy: each process multiplies its mean by
+# Language models average over tokens. Sort 32 sentences by length, as a bucketing sampler might, and deal out buckets of eight: process 0
+# gets the shortest, process 1 the longest. Each takes the mean over its own predictions, and DDP the mean of the two means. A prediction
+# from a short sentence now counts for more than one from a long sentence. The remedy: each process multiplies its mean by
 # its own count times the number of processes, divided by the total count.
 
 # %%
