@@ -331,6 +331,25 @@ def places(train_fn: Any, n: int, eta: int, r_min: float) -> Any:
         m = max(1, m // eta)
 
 
+def one_list(train_fn: Any, n: int, eta: int, r_min: float) -> Any:
+    """Logs the same list at each rung, which shrinks afterwards."""
+    index, log = successive_halving(train_fn, n, eta, r_min)
+    return index, [(rung, [index], budget) for rung, _, budget in log]
+
+
+def lowest_ever(train_fn: Any, n: int, eta: int, r_min: float) -> Any:
+    """Returns the configuration with the lowest loss of all rungs."""
+    seen: list[tuple[bool, float, int]] = []
+
+    def noted(index: int, budget: float) -> float:
+        loss = train_fn(index, budget)
+        seen.append((math.isnan(loss), loss, index))
+        return loss
+
+    _, log = successive_halving(noted, n, eta, r_min)
+    return min(seen)[2], log
+
+
 def infinity_for_nan(loss: float, i: int) -> Any:
     return (math.inf if math.isnan(loss) else loss, i)
 
@@ -374,6 +393,9 @@ TASK = Task(
         "the last one not trained": last_not_trained,
         "those that are out trained as well": trains_all,
         "places for indices": places,
+        "one list logged for all rungs": one_list,
+        "the lowest loss of any rung": lowest_ever,
+        "minus infinity as NaN": changed(key=lambda loss, i: (loss != loss or loss == -math.inf, loss, i)),
     },
     also_right={
         "numpy's stable argsort": in_numpy,
