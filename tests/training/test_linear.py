@@ -221,7 +221,17 @@ def test_bad_settings() -> None:
         lasso_cd(X, y, 0.1, tol=0.0)
     with pytest.raises(ValueError, match="max_sweeps must be finite and above 0"):
         lasso_cd(X, y, 0.1, max_sweeps=0)
+    for s, lr in (([2.0, 1.0], 0.6), ([1.0], 0.0), ([1.0], np.nan)):
+        with pytest.raises(ValueError, match="lr must be above 0 and below"):
+            descent_factors(np.array(s), lr, 3)
+    with pytest.raises(ValueError, match="steps must not be negative"):
+        descent_factors(np.ones(2), 0.1, -1)
     with pytest.raises(ValueError, match="w must have shape"):
         kkt_violation(X, y, np.zeros(3), 0.0, 0.1)
+    with pytest.raises(ValueError, match="b must be a number"):
+        kkt_violation(X, y, np.zeros(2), np.zeros((6, 1)), 0.1)
+    for w, b in ((np.full(2, np.nan), 0.0), (np.zeros(2), np.inf)):
+        with pytest.raises(ValueError, match="w and b must be finite"):
+            kkt_violation(X, y, w, b, 0.1)
     with pytest.raises(RuntimeError, match="raise max_sweeps"):
         lasso_cd(X, y, 1e-6, max_sweeps=1)

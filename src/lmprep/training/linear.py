@@ -39,8 +39,13 @@ def ridge_factors(s: Floats, lam: float) -> Floats:
         s: (R,), above 0.
         lam: the penalty, not negative: ridge minimizes ‖y − b − Xw‖² + lam ‖w‖².
 
+    Raises:
+        ValueError: lam is negative, NaN or infinite.
+
     Source: Hoerl and Kennard (1970).
     """
+    if not 0 <= lam < math.inf:
+        raise ValueError(f"lam must be finite and not negative, got {lam}")
     return s**2 / (s**2 + lam)
 
 
@@ -49,11 +54,18 @@ def descent_factors(s: Floats, lr: float, steps: int) -> Floats:
 
     Args:
         s: (R,), above 0.
-        lr: the learning rate on ½ ‖y − b − Xw‖², below 2 / s² for every s, or it diverges.
+        lr: the learning rate on ½ ‖y − b − Xw‖², above 0 and below 2 / s² for every s, or it would diverge.
         steps: from 0.
+
+    Raises:
+        ValueError: lr is not above 0 or too large, or steps is negative.
 
     Source: Yao, Rosasco and Caponnetto (2007).
     """
+    if not 0 < lr * np.max(s, initial=0.0) ** 2 < 2 and s.size:
+        raise ValueError(f"lr must be above 0 and below 2 / s² for every s, got {lr}")
+    if steps < 0:
+        raise ValueError(f"steps must not be negative, got {steps}")
     return 1 - (1 - lr * s**2) ** steps
 
 
@@ -98,8 +110,6 @@ def ridge(X: ArrayLike, y: ArrayLike, lam: float) -> tuple[Floats, Floats]:
 
     Source: Hoerl and Kennard (1970).
     """
-    if not 0 <= lam < math.inf:
-        raise ValueError(f"lam must be finite and not negative, got {lam}")
     return filtered_fit(X, y, lambda s: ridge_factors(s, lam))
 
 
@@ -165,9 +175,14 @@ def kkt_violation(X: ArrayLike, y: ArrayLike, w: ArrayLike, b: ArrayLike, alpha:
     weights = np.asarray(w, dtype=np.float64)
     if weights.shape != (x.shape[1], *np.shape(y)[1:]):
         raise ValueError(f"w must have shape {(x.shape[1], *np.shape(y)[1:])}, got {weights.shape}")
+    intercept = np.asarray(b, dtype=np.float64)
+    if intercept.shape not in ((), np.shape(y)[1:]):
+        raise ValueError(f"b must be a number or have shape {np.shape(y)[1:]}, got shape {intercept.shape}")
+    if not (np.isfinite(weights).all() and np.isfinite(intercept).all()):
+        raise ValueError("w and b must be finite: did the fit diverge?")
     weights = weights.reshape(x.shape[1], -1)  # (D, K)
     _positive(alpha=alpha)
-    residual = target - np.asarray(b, dtype=np.float64) - x @ weights  # (N, K)
+    residual = target - intercept - x @ weights  # (N, K)
     correlation = x.T @ residual / len(x)  # (D, K)
     pull = np.abs(correlation - alpha * np.sign(weights))  # (D, K)
     off = np.where(weights == 0, pull - alpha, pull)

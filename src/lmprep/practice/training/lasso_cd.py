@@ -97,7 +97,7 @@ def answered(candidate: Candidate, given: dict[str, Any]) -> tuple[Call, Array, 
     return call, w, b
 
 
-def optimal(candidate: Candidate, given: dict[str, Any], cause: str) -> Array:
+def optimal(candidate: Candidate, given: dict[str, Any], cause: str) -> tuple[Call, Array]:
     """The optimality conditions, which hold at the minimum and nowhere else."""
     call, w, b = answered(candidate, given)
     X, y, alpha = given["X"].astype(float), given["y"].astype(float), given["alpha"]
@@ -105,7 +105,7 @@ def optimal(candidate: Candidate, given: dict[str, Any], cause: str) -> Array:
     allowed = 1e-6 * max(alpha, alpha_max(X, y))
     center = residual.mean()
     call.holds(abs(center) <= allowed, expected="residuals y − b − Xw of mean 0", got=f"mean {center:.4g}",
-               cause="b = mean of y without the mean of Xw, no intercept, or a penalized one")  # fmt: skip
+               cause="b without the mean of Xw, no intercept, a penalized one, or too few steps")  # fmt: skip
     pull = (X - X.mean(axis=0)).T @ residual / len(y)
     for j in range(len(w)):
         name = f"x{j} · r / N"
@@ -116,7 +116,7 @@ def optimal(candidate: Candidate, given: dict[str, Any], cause: str) -> Array:
             want = alpha * np.sign(w[j])
             call.holds(abs(pull[j] - want) <= allowed, got=f"{pull[j]:.6g}", cause=cause,
                        expected=f"{name} = {want:.6g} where w{j} = {w[j]:.6g}")  # fmt: skip
-    return w
+    return call, w
 
 
 def by_enumeration(X: Array, y: Array, alpha: float) -> tuple[Array, float]:
@@ -195,8 +195,7 @@ def constant_feature(candidate: Candidate, rng: Rng) -> None:
             given = drawn(rng, 7, 3)
             given["X"][:, place] = level
             given["alpha"] = 0.2 * alpha_max(given["X"], given["y"])
-            w = optimal(candidate, given, "a constant column that takes the intercept's place")
-            call, w, _ = answered(candidate, given)
+            call, w = optimal(candidate, given, "a constant column that takes the intercept's place")
             call.holds(w[place] == 0, expected=f"w{place} = 0", got=f"w = {w}",
                        cause="a constant column that takes the intercept's place")  # fmt: skip
     given = {"X": rng.standard_normal((5, 2)), "y": np.full(5, 3.0), "alpha": 0.1}
@@ -215,7 +214,7 @@ def related_features(candidate: Candidate, rng: Rng) -> None:
     """Features that are nearly alike need many sweeps, and get them."""
     for N, D in ((15, 3),):
         common = rng.standard_normal((N, 1))
-        X = common + 0.1 * rng.standard_normal((N, D))
+        X = common + 0.15 * rng.standard_normal((N, D))
         y = X @ np.where(np.arange(D) % 2, -1.0, 2.0) + 0.01 * rng.standard_normal(N)
         given = {"X": X, "y": y, "alpha": 0.003 * alpha_max(X, y)}
         optimal(candidate, given, "sweeps that end too early")
@@ -226,13 +225,11 @@ def copies(candidate: Candidate, rng: Rng) -> None:
     for N, D in ((6, 2), (9, 3)):
         given = drawn(rng, N, D, share=0.2)
         doubled = given | {"X": np.hstack([given["X"], given["X"][:, :1]])}
-        w = optimal(candidate, doubled, "both copies given the weight of one")
-        call, w, _ = answered(candidate, doubled)
+        call, w = optimal(candidate, doubled, "both copies given the weight of one, or too few sweeps")
         want = by_enumeration(**given)[0]
         merged = np.append(w[0] + w[-1], w[1:-1])
-        call.same(
-            "w, copies added up", merged, want, tolerance=1e-4, cause="both copies given the whole weight"
-        )
+        call.same("w, copies added up", merged, want, tolerance=1e-4,
+                  cause="both copies given the whole weight")  # fmt: skip
 
 
 def scales(candidate: Candidate, rng: Rng) -> None:
@@ -244,9 +241,8 @@ def scales(candidate: Candidate, rng: Rng) -> None:
     given = drawn(rng, 10, 3)
     given["X"] = given["X"] * [1e-3, 1.0, 1e2]
     given["alpha"] = 0.01 * alpha_max(given["X"], given["y"])
-    optimal(
-        candidate, given, "features taken for standardized: the division is by each column's squared length"
-    )
+    optimal(candidate, given,
+            "features taken for standardized, whose lengths differ, or too few steps")  # fmt: skip
     given = drawn(rng, 8, 2)
     given["X"], given["y"] = given["X"] + 300.0, given["y"] - 500.0
     optimal(candidate, given, "features not centered")
@@ -442,6 +438,9 @@ TASK = Task(
         "hard threshold": pieces(shrink=lambda z, a: z if abs(z) > a else 0.0, sweeps=500),
         "ridge's division": pieces(shrink=lambda z, a: z / (1 + a), sweeps=500),
         "positive weights only": pieces(shrink=lambda z, a: max(z - a, 0.0)),
+        "zero below N alpha on one side only": pieces(
+            shrink=lambda z, a: max(z - a, 0.0) if z > 0 else z + a, sweeps=200
+        ),
         "sign lost": pieces(shrink=lambda z, a: max(abs(z) - a, 0.0), sweeps=200),
         "division by N": pieces(length=lambda square, N: N, sweeps=200),
         "elastic net": elastic,
