@@ -184,7 +184,7 @@ top.plot(line, valleys, "--", color="C6", label="true loss")
 top.plot(line, mean, label="mean")
 top.fill_between(line, mean - 2 * sd, mean + 2 * sd, alpha=0.15)
 top.plot(line[tried[:7]], seen, "o", color="C6")
-top.set(title="After seven trials, EI is done with the left valley", ylabel="loss")
+top.set(title="After seven trials (dots), EI looks past the left valley", ylabel="loss")
 bottom.plot(line, expected_improvement(mean, sd, seen.min()), color="C1")
 bottom.set(xlabel="setting", ylabel="EI", xlim=(0, 1.12))
 label_lines(top)
@@ -257,7 +257,7 @@ resolution = (good[1:] - good[0]).std(dim=1).mean().item() / 1000**0.5
 
 # %%
 def regrets(losses, acquisition=None) -> np.ndarray:
-    """Best loss so far above the best of all, (searches, trials); losses(search) is (N,)."""
+    """Best loss so far above the best of all, (searches, trials)."""
     found = []
     for search in range(searches):
         first = rng(100 + search).choice(N, num_first, replace=False)
@@ -311,7 +311,7 @@ claim("mean_only", "random trials that are as good as twelve at the lowest mean"
 
 # %% [markdown]
 # *Shuffled* had to come out near *random*: whichever untried setting a search picks there, its loss
-# is a random one of those left. No search beats random search on a shuffled table, so EI's lead comes from how the losses are
+# is a random one of those left. On average no search beats random search on a shuffled table, so EI's lead comes from how the losses are
 # arranged. *Doubt only* sees the settings but no losses; it spreads its trials and gains little. So the lead comes from what losses say about
 # their neighbors.
 #
@@ -370,7 +370,7 @@ claim("corner", "minimizing its negative: the best trial's smaller coordinate, a
 #
 # **"It searches globally, so it avoids local optima."** It has seen only its trials. Take $\cos 6\pi x$ on $[0, 1]$ and try 0, ⅓, ⅔ and 1: four equal losses.
 # The most likely of our length scales is then the longest, and the process is nearly certain of a plain, where the function
-# falls by 2 in between. EI recovers here, since any doubt is worth something, but on an interval no finite number of trials gives a guarantee.
+# falls by 2 in between. EI recovers here, but on an interval no finite number of trials gives a guarantee.
 #
 # **"The run diverged, so I left it out."** Then the process keeps its prior there, doubt stays high, and the next proposal may lie a step
 # beside the cliff. Record the failure at a bad, finite value, as the table did with $\log 27$. With the raw loss of $10^6$ instead, all
@@ -381,7 +381,7 @@ claim("corner", "minimizing its negative: the best trial's smaller coordinate, a
 # setting with the lowest posterior mean, and run it again with fresh seeds and data.
 #
 # **"We let it tune fifteen hyperparameters in thirty trials."** Two random points of a 15-dimensional unit cube are about
-# $\sqrt{15/6} \approx 1.6$ apart. With a length scale of half the range, their losses correlate by 0.02. Unless only a few axes matter or length
+# $\sqrt{15/6} \approx 1.6$ apart. With our kernel and a length scale of half the range, their losses correlate by 0.02. Unless only a few axes matter or length
 # scales are longer, thirty trials leave the process at its prior nearly everywhere.
 
 # %% [markdown] tags=["followups"]

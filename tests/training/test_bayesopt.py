@@ -189,8 +189,27 @@ def test_does_not_depend_on_the_unit_of_the_loss() -> None:
 def test_equal_losses_and_another_acquisition() -> None:
     tried, _ = minimize(lambda i: 1.0, GRID, [0, 1], 5)
     assert len(set(tried)) == 5
+    same, _ = minimize(lambda i: 0.1, GRID, [0, 1, 2], 5)  # the mean of 0.1, 0.1, 0.1 is not 0.1
+    assert same == minimize(lambda i: 1.0, GRID, [0, 1, 2], 5)[0]
     tried, _ = minimize(lambda i: float(i), GRID, [0], 2, acquisition=lambda mean, sd, best: -sd)
     assert tried[1] in (1, 15)  # the neighbors of number 0, where doubt is least
+
+
+def test_the_acquisition_sees_the_lowest_loss_in_standard_deviations() -> None:
+    told = []
+
+    def note(mean: np.ndarray, sd: np.ndarray, best: float) -> np.ndarray:
+        told.append(best)
+        return sd
+
+    minimize([1.0, 2.0, 6.0, 4.0].__getitem__, GRID[:4], [0, 1, 2], 4, acquisition=note)
+    assert told == [pytest.approx((1 - 3) / np.std([1, 2, 6]))]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rounding_makes_no_negative_variance(seed: int) -> None:
+    x, y, _ = data(seed, 8, 2)
+    assert np.isfinite(GaussianProcess(x, y, noise=0.0).predict(x)[1]).all()
 
 
 # Bad input.
@@ -229,6 +248,12 @@ def test_refuses_unfit_predictions(mean: Any, sd: Any) -> None:
         expected_improvement(mean, sd, 0.0)
 
 
+@pytest.mark.parametrize(("mean", "best"), [(math.nan, 0.0), (0.0, math.nan)])
+def test_refuses_what_is_no_number(mean: float, best: float) -> None:
+    with pytest.raises(ValueError, match="must not be NaN"):
+        expected_improvement([mean], [1.0], best)
+
+
 @pytest.mark.parametrize(
     ("first", "num_trials", "message"),
     [
@@ -248,3 +273,5 @@ def test_refuses_an_unfit_plan(first: list[int], num_trials: int, message: str) 
 def test_refuses_a_loss_that_is_not_finite() -> None:
     with pytest.raises(ValueError, match="cap a loss"):
         minimize(lambda i: math.nan, GRID, [0, 1], 3)
+    with pytest.raises(ValueError, match="got inf"):  # also when it comes last
+        minimize(lambda i: float(i) if i < 2 else math.inf, GRID, [0, 1], 3)

@@ -97,13 +97,15 @@ def expected_improvement(mean: ArrayLike, sd: ArrayLike, best: float) -> Floats:
         best: the lowest loss so far.
 
     Raises:
-        ValueError: an sd is negative or NaN, or shapes differ.
+        ValueError: an sd is negative, a number is NaN, or shapes differ.
     Source: Jones, Schonlau and Welch (1998), eq. 15.
     """
     mean, sd = np.asarray(mean, dtype=np.float64), np.asarray(sd, dtype=np.float64)
     if mean.shape != sd.shape or not (sd >= 0).all():
         raise ValueError(f"sd must be at least 0, in mean's shape {mean.shape}, got {sd} of shape {sd.shape}")
     gap = best - mean
+    if np.isnan(gap).any():
+        raise ValueError(f"mean and best must not be NaN, got mean {mean} and best {best}")
     with np.errstate(over="ignore"):  # far from the best, where the density is 0
         z = gap / np.where(sd > 0, sd, 1.0)
         density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
@@ -163,15 +165,22 @@ def minimize(
     if not len(tried) <= num_trials <= len(points):
         raise ValueError(f"num_trials must be from {len(tried)} to {len(points)}, got {num_trials}")
     acquisition = acquisition or expected_improvement
-    losses = [float(loss(i)) for i in tried]
+
+    def run(i: int) -> float:
+        found = float(loss(i))
+        if not math.isfinite(found):
+            raise ValueError(f"loss({i}) must be finite, got {found}: cap a loss that diverged")
+        return found
+
+    losses = [run(i) for i in tried]
     while len(tried) < num_trials:
         y = np.array(losses) - np.mean(losses)
-        y /= np.std(losses) or 1.0  # the losses may all be equal
+        y /= np.std(losses) if min(losses) < max(losses) else 1.0
         mean, sd = most_likely(points[tried], y, length_scales, noise).predict(points)
-        score = acquisition(mean, sd, y.min())
+        score = np.array(acquisition(mean, sd, y.min()))
         score[tried] = -np.inf
         tried.append(int(score.argmax()))
-        losses.append(float(loss(tried[-1])))
+        losses.append(run(tried[-1]))
     return tried, losses
 
 

@@ -264,6 +264,10 @@ def bare_division(mean: Array, sd: Array, best: float, minimize: bool = True) ->
         return (gap * ndtr(z) + sd * phi(z)).astype(mean.dtype)
 
 
+def nan_set_to_0(mean: Array, sd: Array, best: float, minimize: bool = True) -> Array:
+    return np.nan_to_num(bare_division(mean, sd, best, minimize))
+
+
 def mended_division(mean: Array, sd: Array, best: float, minimize: bool = True) -> Array:
     return np.where(sd > 0, bare_division(mean, sd, best, minimize), 0).astype(mean.dtype)
 
@@ -346,6 +350,12 @@ TASK = Task(
         "gap not divided by sd": changed(lambda gap, s, z: gap * ndtr(gap) + s * phi(gap)),
         "ratio of two vanishing numbers": changed(factored),
         "in the order of memory": in_memory_order,
+        "the improvement, given that there is one": changed(
+            lambda gap, s, z: gap + s * phi(z) / np.maximum(ndtr(z), 1e-300)
+        ),
+        "a tanh for the probability": changed(
+            lambda gap, s, z: gap * (1 + np.tanh(0.797885 * (z + 0.044715 * z**3))) / 2 + s * phi(z)
+        ),
         "density subtracted": changed(lambda gap, s, z: gap * ndtr(z) - s * phi(z)),
         "the gap, cut off at 0": changed(lambda gap, s, z: np.maximum(gap, 0)),
         "a confidence bound": changed(lambda gap, s, z: np.maximum(gap + 2 * s, 0)),
@@ -366,6 +376,7 @@ TASK = Task(
         "one at a time, with math.erf": by_loop,
         "the negative for a maximum, scipy.stats": flipped,
         "masked, float64 inside": masked,
+        "0/0 set to 0 afterwards": nan_set_to_0,
     },
     asked=1,
 )
