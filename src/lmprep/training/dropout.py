@@ -39,8 +39,8 @@ def inverted_dropout(
 def dropout_ridge(features: Tensor, targets: Tensor, p: float) -> Tensor:
     """The weights of least squares with dropout on its features: they minimize the average over all masks.
 
-    That average of the squared error is ‖y − Xw‖² + p/(1 − p) · Σⱼ wⱼ² ‖xⱼ‖², with xⱼ the j-th column of X. Its
-    minimum solves (G + p/(1 − p) · diag G) w = Xᵀy, with G = XᵀX.
+    That average of the squared error is ‖y − Xw‖² + p/(1 − p) · Σⱼ wⱼ² ‖xⱼ‖², with xⱼ the j-th column of X.
+    Its minimum solves (G + p/(1 − p) · diag G) w = Xᵀy, with G = XᵀX.
 
     Args:
         features: X, (N, d), floating. At p = 0 its columns must be independent; no column may be all zeros.
