@@ -261,7 +261,7 @@ claim("unshuffled", "share of short replies after mixed batches, minus that afte
 #
 # That remedy does not reach "whole, sorted", which never accumulates: a batch of 32 short replies has 64 tokens, one of long replies 448, and
 # each makes one update from its own mean. Buckets with equal budgets of tokens, not of rows, take this bias out. One bucket per update would still
-# pull to one side each time; 16 with a common divisor end near one half. In file order, no weight matters: the model
+# pull to one side each time; 16 with a common divisor end near one half. In file order, the order wins over the weights: the model
 # forgets the short replies while it learns the long ones.
 #
 # ## On the right, a causal model cannot see padding; on the left, it does

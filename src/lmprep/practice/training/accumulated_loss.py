@@ -319,6 +319,12 @@ def only_full(pairs: Pairs) -> Tensor:
     )
 
 
+def first_of_each_row(pairs: Pairs) -> Tensor:
+    """Takes the mask for lengths: as many losses as it counts, from the start of the row."""
+    first = [(loss, torch.arange(loss.shape[1]) < mask.sum(dim=1, keepdim=True)) for loss, mask in pairs]
+    return picked(first) / tokens(first)
+
+
 def filled_in_place(losses: list[Tensor], masks: list[Tensor]) -> Tensor:
     for loss, mask in zip(losses, masks, strict=True):
         loss.data[~mask] = 0
@@ -404,6 +410,7 @@ TASK = Task(
         "smaller micro-batches left out": from_pairs(only_full),
         "first micro-batch alone": from_pairs(lambda p: accumulated_loss([p[0][0]], [p[0][1]])),
         "rows concatenated": padded_to_one,
+        "mask taken for lengths": from_pairs(first_of_each_row),
         "a number without a gradient": from_pairs(
             lambda p: torch.tensor(picked(p).item() / tokens(p), dtype=p[0][0].dtype)
         ),
