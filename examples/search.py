@@ -57,6 +57,9 @@ def main(
     )
     if len(study.get_trials(deepcopy=False, states=DONE)) < trials:
         study.optimize(validation_loss, callbacks=[MaxTrialsCallback(trials, states=DONE)])
+    if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        print(f"All of {len(study.trials)} trials diverged: search lower learning rates.")
+        raise typer.Exit(1)
     best = study.best_trial
     settings = ", ".join(f"{name} {value:.2g}" for name, value in best.params.items())
     print(f"{len(study.trials)} trials; best: {best.value:.4f} nats per character with {settings}")

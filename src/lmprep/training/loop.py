@@ -60,7 +60,8 @@ def fit(
     Under `torchrun`, between `with process_group():` and its end (see `distributed`), several processes
     train one model: they start from process 0's weights, each brings its own share of every batch, equal in
     size to the others', and gradients, losses and evaluations are means over the processes. Nothing else
-    changes, so the records are those of one process with the whole batches.
+    changes, so the records are those of one process with the whole batches, unless the loss couples the
+    examples of a batch (batch norm, negatives from the batch) or draws random numbers (dropout).
 
     Args:
         batches: a function from the step (0, 1, …) to its batch, or an iterable that is started again when it
