@@ -125,7 +125,7 @@ reviews = {"no penalty": linear.ridge(*train, 0.0), "ridge, tuned": tuned(ridges
            "its few, refitted": refitted}  # fmt: skip
 print("                  weights ≠ 0   right on training   right on test reviews")
 for name, (w, b) in reviews.items():
-    print(f"{name:<18}{(abs(w) > 1e-9).sum():11d}{right(w, b, train):20.3f}{right(w, b, test):24.3f}")
+    print(f"{name:<18}{sum(w**2 > 1e-9):11}{right(w, b, train):20.3f}{right(w, b, test):24.3f}")
 for sign, word in ((1, "praise"), (-1, "complaint")):
     print(f"{word:<10}", *(common[j] for j in (-sign * few).argsort() if sign * few[j] > 0))
 
