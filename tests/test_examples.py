@@ -5,6 +5,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +13,7 @@ from types import ModuleType
 import optuna
 import pytest
 import torch
+from optuna.trial import FrozenTrial, TrialState
 
 
 @pytest.fixture(scope="module")
@@ -44,20 +46,39 @@ def test_two_processes_have_the_loss_curve_of_one(
 
 def test_two_processes_share_one_search(root: Path, tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path / 'search.db'}"
+    optuna.storages.RDBStorage(storage)  # two that create the tables in the same instant may collide
     command = [sys.executable, str(root / "examples/search.py"), "--storage", storage, "--steps", "3"]
+    logs = [tmp_path / "first.log", tmp_path / "second.log"]
 
-    def start() -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [*command, "--trials", "8"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+    def finished(log: Path) -> set[int]:
+        return set(map(int, re.findall(r"Trial (\d+) finished", log.read_text())))
 
-    searches = [start(), start()]
-    printed = [search.communicate(timeout=300)[0] for search in searches]
-    assert [search.returncode for search in searches] == [0, 0], printed
-    trials = optuna.load_study(study_name="tiny-gpt", storage=storage).trials
-    finished = [set(map(int, re.findall(r"Trial (\d+) finished", text))) for text in printed]
-    # both worked, no trial twice, none lost; each stops after the trial it is at
-    assert all(finished) and not finished[0] & finished[1]
-    assert finished[0] | finished[1] == {trial.number for trial in trials}
-    assert 8 <= len(trials) <= 9
+    searches = []
+    for log in logs:
+        with log.open("w") as file:
+            searches.append(subprocess.Popen([*command, "--trials", "10000"], stdout=file, stderr=file))
+    deadline = time.monotonic() + 240
+    try:
+        while not all(map(finished, logs)):  # until both have tried something
+            assert [search.poll() for search in searches] == [None, None], [log.read_text() for log in logs]
+            assert time.monotonic() < deadline, [log.read_text() for log in logs]
+            time.sleep(0.2)
+    finally:
+        for search in searches:
+            search.kill()
+            search.wait()
+    first, second = map(finished, logs)
+    assert not first & second  # no trial twice
+    done = {trial.number for trial in load(storage)}
+    assert first | second <= done and len(done) <= len(first | second) + 2  # killed before it said so
+
+    # whoever comes later goes on from there, up to the number asked for
+    subprocess.run([*command, "--trials", str(len(done) + 1)], check=True, capture_output=True, timeout=240)
+    trials = load(storage)
+    assert len(trials) == len(done) + 1
     assert len({trial.params["learning_rate"] for trial in trials}) == len(trials)
+
+
+def load(storage: str) -> list[FrozenTrial]:
+    study = optuna.load_study(study_name="tiny-gpt", storage=storage)
+    return study.get_trials(states=(TrialState.COMPLETE,))

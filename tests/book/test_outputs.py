@@ -7,6 +7,7 @@ and the evidence records strictly, and figures not at all. A notebook that nobod
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
@@ -25,6 +26,14 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCES = notebooks(ROOT)
 SECONDS = 600  # by the clock, on a busy machine
 
+# nbval's kernels listen on TCP ports, and of two that start at once both may pick the same: one then dies.
+START = """
+import functools, sys, pytest
+from nbval import kernel
+kernel.KernelManager = functools.partial(kernel.KernelManager, transport="ipc", connection_file=sys.argv[1])
+sys.exit(pytest.main(sys.argv[2:]))
+"""
+
 pytestmark = pytest.mark.outputs
 
 
@@ -35,18 +44,17 @@ def differences(entry: Entry, notebook: nbformat.NotebookNode, folder: Path) -> 
         return missing
     source, report = folder / f"{entry.slug}.ipynb", folder / "report.xml"
     nbformat.write(notebook, source)
-    own = folder / "own"
-    own.mkdir()
     options = ["-c", "/dev/null", "--rootdir", folder, "--junitxml", report]
     options += ["-p", "nbval.plugin", "-p", "no:cacheprovider", "--nbval", "--nbval-current-env"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, source],
-        env=environment(ROOT, 0, str(own)) | {"PYTHONHASHSEED": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-    )
+    with tempfile.TemporaryDirectory(prefix="lmprep-kernel-") as own:  # a socket's path must be short
+        done = subprocess.run(
+            [sys.executable, "-c", START, f"{own}/kernel.json", *options, source],
+            env=environment(ROOT, 0, own) | {"PYTHONHASHSEED": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+        )
     compared = ElementTree.parse(report).findall(".//testcase")
     found = [f"{case.get('name')} {part.tag}: {part.text}" for case in compared for part in case]
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
