@@ -355,7 +355,7 @@ claim("pools", "share of positions wasted in random order minus that in pools of
 #
 # :::{dropdown} Eight GPUs with unequal token counts: what changes?
 # `DistributedDataParallel` averages gradients over ranks, so if each rank divides by its own count, that is the mean of means again,
-# as [two processes show](ddp_ring_zero.md). Sum the counts over ranks, divide every local sum by that total, and multiply by the number of
+# as [two processes show](ddp_ring_zero). Sum the counts over ranks, divide every local sum by that total, and multiply by the number of
 # ranks to undo the average.
 # :::
 #
@@ -372,7 +372,7 @@ claim("pools", "share of positions wasted in random order minus that in pools of
 #
 # :::{dropdown} Should I accumulate up to the largest batch I can wait for?
 # The variance of the mean falls as $1/B$, but once noise is small beside the gradient, a larger batch takes almost the same step for more
-# work. The [gradient noise scale](sgd_noise.md) estimates where {cite:p}`mccandlish2018empirical`. On one device, micro-batches run
+# work. The [gradient noise scale](sgd_noise) estimates where {cite:p}`mccandlish2018empirical`. On one device, micro-batches run
 # one after the other, so accumulation saves memory and no time.
 # :::
 #

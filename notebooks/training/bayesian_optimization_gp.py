@@ -377,7 +377,7 @@ claim("corner", "minimizing its negative: the best trial's smaller coordinate, a
 # good runs would look the same after scaling.
 #
 # **"The best trial's loss is what we will get."** The lowest of many noisy losses is low partly by luck, [the more so the more
-# trials](hpo_random_halving.md). Let the process fit the noise, choose the
+# trials](hpo_random_halving). Let the process fit the noise, choose the
 # setting with the lowest posterior mean, and run it again with fresh seeds and data.
 #
 # **"We let it tune fifteen hyperparameters in thirty trials."** Two random points of a 15-dimensional unit cube are about
@@ -404,7 +404,7 @@ claim("corner", "minimizing its negative: the best trial's smaller coordinate, a
 # :::
 #
 # :::{dropdown} What does Optuna do by default?
-# TPE: it models which settings good and bad trials had {cite:p}`bergstra2011algorithms`, as [the page on random search](hpo_random_halving.md) shows.
+# TPE: it models which settings good and bad trials had {cite:p}`bergstra2011algorithms`, as [the page on random search](hpo_random_halving) shows.
 # Categories and conditional settings fit in easily; a Gaussian process needs a kernel for them. By default each hyperparameter
 # is modeled alone, so interactions are missed.
 # :::

@@ -201,7 +201,7 @@ agrees("weighted", "autograd in one process, on all sentences",
        first["weighted"], target, atol=1e-14)  # fmt: skip
 
 # %% [markdown]
-# The same fault occurs in one process that [accumulates micro-batches](batching_grad_accumulation.md), and has the same remedy.
+# The same fault occurs in one process that [accumulates micro-batches](batching_grad_accumulation), and has the same remedy.
 #
 # ## Around the ring, twice
 #
@@ -335,13 +335,13 @@ claim("half_again", "64 devices: numbers that one sends per update, ZeRO stage 3
 # %% [markdown]
 # ## Tokens per device decide whether the wire is too slow
 #
-# A model of $N$ parameters takes [about $6N$](../architectures/transformer_block.md) floating-point operations per token: 2 per parameter in the forward
+# A model of $N$ parameters takes [about $6N$](../architectures/transformer_block) floating-point operations per token: 2 per parameter in the forward
 # pass and 4 in the backward pass. With $b$ tokens per device, that is $6Nb$ operations; the ring sends about $2N$ gradients of 2 bytes, so $4N$ bytes. The
 # ratio, $1.5\,b$ operations per byte, does not contain $N$. A device that computes $4 \cdot 10^{14}$ operations per second and sends $5 \cdot 10^{10}$
 # bytes per second does 8,000 operations in the time of one byte: below 5,300 tokens per device, sending takes longer than computing,
 # however large the model. Only the backward pass can hide an all-reduce, and at two thirds of the operations it needs 8,000 tokens.
 # So a fixed global batch cannot be spread over ever more devices. At stages 0 and 1, gradient accumulation helps, since it raises
-# $b$; a larger batch [costs data](sgd_noise.md).
+# $b$; a larger batch [costs data](sgd_noise).
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong

@@ -363,7 +363,7 @@ claim("winners_luck", "accuracy where chosen minus elsewhere: best of sixty netw
 # same validation data.
 #
 # **"We stop early anyway, so any learning-rate schedule will do."** A cosine planned for the full run is near its peak at the first rung, where noise hides differences;
-# one planned for each rung's end cannot be resumed. A constant rate can, with the decay branched off, as on [the page on schedules](lr_schedules.md).
+# one planned for each rung's end cannot be resumed. A constant rate can, with the decay branched off, as on [the page on schedules](lr_schedules).
 
 # %% [markdown] tags=["followups"]
 # ## Follow-ups

@@ -238,7 +238,7 @@ claim("nearly_one_filter", "largest gap between the factors, λ = 1/ηt, ηs² u
 # ### `l2(0.01)` on a layer is ridge with λ = 0.01 N
 #
 # Keras's `kernel_regularizer=l2(0.01)` adds $0.01 \sum w^2$ to the mean loss: no ½, no bias.
-# Since its gradient is $0.02\,w$, `weight_decay=0.02` on the weights is the same in PyTorch's SGD. [AdamW's decay](adam_from_sgd.md) is not.
+# Since its gradient is $0.02\,w$, `weight_decay=0.02` on the weights is the same in PyTorch's SGD. [AdamW's decay](adam_from_sgd) is not.
 
 
 # %%

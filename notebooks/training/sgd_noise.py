@@ -331,7 +331,7 @@ claim("curvature_explains", "factor by which the noise scale misses that batch, 
 #
 # **"SGD converges faster."** Faster per what? Take 50,000 examples and a noise scale of 1,000. In the time of one full gradient, batches of
 # 100 allow 500 steps, each with 1/11 of a full step's progress by the formula above: 45 times as much per example. Near the minimum the gradient
-# vanishes and the noise may not: at a constant rate SGD stalls, until [the rate falls](lr_schedules.md).
+# vanishes and the noise may not: at a constant rate SGD stalls, until [the rate falls](lr_schedules).
 #
 # **"The gradient is unbiased, so the step is."** Clip the six gradients to [−2, 2], as per-example clipping does: their mean falls from 1 to
 # 1/2. Take signs, as Adam nearly does at first: the six signs average 1/6, while the full gradient has sign 1. An expectation

@@ -194,7 +194,7 @@ claim("strays_with_depth", "32 He layers of width 64, 200 draws: variance of the
 # %% [markdown]
 # ## A residual stream adds 2L branches, so √(2L)
 #
-# A pre-norm block [reads through a norm and adds](transformer_block): $x \leftarrow x + f(\mathrm{LN}(x))$, twice per block.
+# A pre-norm block [reads through a norm and adds](../architectures/transformer_block): $x \leftarrow x + f(\mathrm{LN}(x))$, twice per block.
 # LN (layer norm) removes the stream's size, so no factor is handed on. After $L$ blocks the stream is $x_0 + \sum_{k=1}^{2L} f_k$. Each *branch* $f_k$ ends in
 # a matrix drawn independently of everything before it. So mixed products cancel on average again, and $2L$ branches of mean square $c$ add up to $2Lc$, as in a random walk. The GPT-2
 # report scales the matrices that write to the stream by $1/\sqrt N$ for $N$ residual layers {cite:p}`radford2019language`. Read $N$ as $2L$, as `transformers` does, and $2L$ cancels.
@@ -345,7 +345,7 @@ claim("orthogonal_keeps", "product of 40 orthogonal matrices: largest difference
 # %% [markdown]
 # The Gaussian product all but loses the median direction, and most others. With ReLUs in between, orthogonal matrices lose directions, too, because each ReLU sets some
 # coordinates to 0; {cite:t}`pennington2017resurrecting` show that no scale of the weights repairs that.
-# Orthogonal matrices are a common choice for recurrent networks, which multiply by one matrix at each step; the other remedy there are [gates](sequence_models_gates).
+# Orthogonal matrices are a common choice for recurrent networks, which multiply by one matrix at each step; the other remedy there are [gates](../foundations/sequence_models_gates).
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
