@@ -18,6 +18,11 @@ class LargestTensor(TorchDispatchMode):
         super().__init__()
         self.elements = 0
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """False: to be skipped by `torch.compile`, torch would import it first, which takes 2 CPU-seconds."""
+        return False
+
     def __torch_dispatch__(
         self, function: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
