@@ -1,9 +1,6 @@
 """What every test runs under: one thread, no network, no window, reproducible examples."""
 
 import os
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,22 +25,3 @@ settings.load_profile("lmprep")
 def root() -> Path:
     """The root of the repository."""
     return Path(__file__).resolve().parents[1]
-
-
-@pytest.fixture(scope="session")
-def torchrun() -> Callable[..., str]:
-    """Runs a script in two processes on the CPU: `torchrun(script, *arguments)` → what it printed."""
-
-    def run(script: Path, *arguments: object) -> str:
-        launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-        done = subprocess.run(
-            [*launch, str(script), *map(str, arguments)],
-            env=os.environ | {"LMPREP_DEVICE": "cpu"},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert done.returncode == 0, done.stderr[-4000:]
-        return done.stdout
-
-    return run

@@ -2,11 +2,11 @@
 
 import csv
 import importlib.util
+import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -14,6 +14,20 @@ import optuna
 import pytest
 import torch
 from optuna.trial import FrozenTrial, TrialState
+
+
+def torchrun(script: Path, *arguments: object) -> str:
+    """Run a script in two processes on the CPU; what it printed."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*launch, str(script), *map(str, arguments)],
+        env=os.environ | {"LMPREP_DEVICE": "cpu"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +39,7 @@ def train_gpt(root: Path) -> ModuleType:
     return module
 
 
-def test_two_processes_have_the_loss_curve_of_one(
-    root: Path, tmp_path: Path, torchrun: Callable[..., str], train_gpt: ModuleType
-) -> None:
+def test_two_processes_have_the_loss_curve_of_one(root: Path, tmp_path: Path, train_gpt: ModuleType) -> None:
     losses = tmp_path / "losses.csv"
     printed = torchrun(root / "examples/train_gpt.py", "--steps", 30, "--losses", losses)
     text = train_gpt.Text(torch.device("cpu"))

@@ -25,6 +25,7 @@ Rng = np.random.Generator
 # |got − want| ≤ tolerance · (1 + |want|): a few hundred rounding steps, more in float64, where they cost no
 # power. Enough for some matrix products in any order; a task that needs another passes it.
 _TOLERANCES = {"float64": 1e-10, "float32": 2e-5, "float16": 1e-2, "bfloat16": 4e-2}
+_SIGMAS = 6  # standard errors: a share leaves this range once in 500 million times
 _SHOWN = 12  # an array of more values is shown by its shape
 
 # Code that is not the reader's: a failure quotes none of its lines.
@@ -127,6 +128,13 @@ class Call:
                 *_compared(name, ours, theirs, wrong, np.where(np.isnan(differences), np.inf, differences)),
                 cause,
             )
+
+    def rate(self, name: str, hits: "torch.Tensor", p: float, cause: str) -> None:
+        """Raise unless about the share p of `hits`, independent of one another, is True."""
+        share, n = hits.double().mean().item(), max(hits.numel(), 1)
+        allowed = _SIGMAS * (p * (1 - p) / n) ** 0.5
+        self.holds(abs(share - p) <= allowed, expected=f"{name} = {p:.4g} ± {allowed:.2g}",
+                   got=f"{share:.4g}", cause=cause)  # fmt: skip
 
     def equals(self, name: str, got: Any, want: Any, *, cause: str) -> None:
         """Raise unless plain Python values (text, whole numbers, lists …) are equal."""

@@ -79,7 +79,6 @@ IGNORED = -100
 V, MASK = 1000, 3
 SIZES = ((1, 1), (1, 4), (3, 2), (5, 8))  # B, T
 MANY = (500, 100)
-SIGMAS = 6  # a right answer leaves this range once in 500 million times
 
 
 def inputs(rng: Rng, B: int, T: int) -> dict[str, Any]:
@@ -100,14 +99,6 @@ def answer(candidate: Candidate, given: dict[str, Any]) -> tuple[Call, Tensor, T
     shape = given["ids"].shape
     x, y = call.returns(torch.long, inputs=shape, labels=shape)
     return call, x, y
-
-
-def rate(call: Call, name: str, hits: Tensor, p: float, cause: str) -> None:
-    """Raise unless about the share p of `hits` is True."""
-    share, n = hits.double().mean().item(), max(hits.numel(), 1)
-    allowed = SIGMAS * (p * (1 - p) / n) ** 0.5
-    call.holds(abs(share - p) <= allowed, expected=f"{name} = {p:.4g} ± {allowed:.2g}", got=f"{share:.4g}",
-               cause=cause)  # fmt: skip
 
 
 # Checks.
@@ -163,7 +154,7 @@ def chosen_share(candidate: Candidate, rng: Rng) -> None:
         given = inputs(rng, *MANY) | options | {"generator": source(rng)}
         call, _, y = answer(candidate, given)
         share = options.get("probability", 0.15)
-        rate(call, "share of chosen tokens", (y != IGNORED)[~given["special"]], share, cause)
+        call.rate("share of chosen tokens", (y != IGNORED)[~given["special"]], share, cause)
 
 
 def independent(candidate: Candidate, rng: Rng) -> None:
@@ -187,9 +178,9 @@ def fates(candidate: Candidate, rng: Rng) -> None:
         given = inputs(rng, *MANY) | {"probability": p, "generator": source(rng)}
         call, x, y = answer(candidate, given)
         chosen = y != IGNORED
-        rate(call, "share of [MASK] among the chosen", x[chosen] == MASK, 0.8 + 0.1 / V,
+        call.rate("share of [MASK] among the chosen", x[chosen] == MASK, 0.8 + 0.1 / V,
              "80 % of all tokens, shares exchanged, or only [MASK]")  # fmt: skip
-        rate(call, "share of chosen tokens left as they are", x[chosen] == y[chosen], 0.1 + 0.1 / V,
+        call.rate("share of chosen tokens left as they are", x[chosen] == y[chosen], 0.1 + 0.1 / V,
              "a second coin with 0.1, where 0.1 of all is half of what is left: 80/2/18")  # fmt: skip
 
 
@@ -226,7 +217,7 @@ def any_token(candidate: Candidate, rng: Rng) -> None:
         )
         for new in range(vocab_size):
             share = 0.1 / vocab_size + {old: 0.1, mask_id: 0.8}.get(new, 0.0)
-            rate(call, f"share of id {new} where {old} stood", x == new, share, cause)
+            call.rate(f"share of id {new} where {old} stood", x == new, share, cause)
         for axis in (0, 1):
             counts, p = (x == 0).double().sum(dim=axis), 0.1 / vocab_size
             n = x.size(axis)

@@ -58,7 +58,6 @@ def dropout(x: torch.Tensor, p: float, training: bool, generator: torch.Generato
 
 SHAPES = ((1,), (5,), (2, 3, 4))
 MANY = (20, 30, 40)
-SIGMAS = 6  # a right answer leaves this range less than once in a million times
 
 
 def source(rng: Rng) -> torch.Generator:
@@ -75,14 +74,6 @@ def inputs(rng: Rng, *shape: int, dtype: torch.dtype = torch.float32, **options:
 def answer(candidate: Candidate, given: dict[str, Any]) -> tuple[Call, Tensor]:
     call = Call(candidate, **given)
     return call, call.returns(given["x"].dtype, result=given["x"].shape)
-
-
-def rate(call: Call, name: str, hits: Tensor, p: float, cause: str) -> None:
-    """Raise unless about the share p of `hits` is True."""
-    share, n = hits.double().mean().item(), max(hits.numel(), 1)
-    allowed = SIGMAS * (p * (1 - p) / n) ** 0.5
-    call.holds(abs(share - p) <= allowed, expected=f"{name} = {p:.4g} ± {allowed:.2g}", got=f"{share:.4g}",
-               cause=cause)  # fmt: skip
 
 
 # Checks.
@@ -144,7 +135,7 @@ def share_dropped(candidate: Candidate, rng: Rng) -> None:
     cause = "p taken for the probability of keeping, not used or rounded, or numbers drawn in a narrow dtype"
     for p, dtype in ((0.2, torch.float32), (0.95, torch.float32), (0.0005, torch.bfloat16)):
         call, got = answer(candidate, inputs(rng, *MANY, p=p, dtype=dtype))
-        rate(call, "share of zeros", got == 0, p, cause)
+        call.rate("share of zeros", got == 0, p, cause)
 
 
 def independent(candidate: Candidate, rng: Rng) -> None:
@@ -198,7 +189,7 @@ def extremes(candidate: Candidate, rng: Rng) -> None:
         kept = got != 0
         want = torch.where(kept, given["x"] * 2, 0.0) / size
         call.same(f"result / {size:g}", got / size, want, cause="a clamp, or a tiny number added")
-        rate(call, "share of zeros", ~kept, 0.5, "tiny entries taken for 0")
+        call.rate("share of zeros", ~kept, 0.5, "tiny entries taken for 0")
 
 
 def repeatable(candidate: Candidate, rng: Rng) -> None:
