@@ -31,6 +31,7 @@ _HEADER = re.compile(r"\A# ---\n.*?\n# ---\n", re.S)
 _DROPDOWN = re.compile(r"^(:{3,}|`{3,})\{dropdown\}[ \t]*(.*?)\n(.*?)^\1[ \t]*$", re.M | re.S)
 _DIRECTIVE = re.compile(r"^```\{(task|solution)\} (\S+)\n```$", re.M)
 _CITED = re.compile(r"\{cite(?::\w+)?\}`([^`]+)`")
+_LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 _NUMBER = re.compile(r"(?<![\w.,])\d[\d,]*(?:\.\d+)?(?![\w])")
 
 _SEEDED = {
@@ -357,6 +358,13 @@ def _references(page: Page, book: Book) -> Iterator[str]:
         yield f"{key!r} is not in book/references.bib"
 
 
+def _links(page: Page, book: Book) -> Iterator[str]:
+    """Only the whole book resolves links between pages: a page rendered alone does not show a dead one."""
+    for target in _LINK.findall(_plain(page.prose)):
+        if not (target.startswith(("https://", "#")) or (page.entry.path.parent / f"{target}.py").is_file()):
+            yield f"the link {target!r} leads to no entry: write slug or ../part/slug, without extension"
+
+
 def _needs(page: Page, book: Book) -> Iterator[str]:
     for slug in page.entry.needs:
         if slug not in book.slugs or slug == page.entry.slug:
@@ -519,7 +527,7 @@ def _alt(page: Page, book: Book) -> Iterator[str]:
 
 RULES: tuple[Callable[[Page, Book], Iterator[str]], ...] = (
     _header, _place, _unwritten, _title, _blocks, _tags, _headings, _length, _round_trip, _python,
-    _answer, _two_minutes, _rubric, _errors, _followups, _exercise, _references, _needs,
+    _answer, _two_minutes, _rubric, _errors, _followups, _exercise, _references, _links, _needs,
     _claims, _thesis, _keys, _agreement, _sabotage,
     _opening, _knob, _seeds, _network, _clock, _alt,
 )  # fmt: skip
@@ -591,9 +599,12 @@ RULES_AS_RUN: tuple[Callable[[Page, nbformat.NotebookNode], Iterator[str]], ...]
 
 def words(markdown: str) -> int:
     """English words, without formulas, code, roles and the lines of directives."""
+    return len(re.findall(r"[A-Za-z][A-Za-z'’-]+", _plain(markdown)))
+
+
+def _plain(markdown: str) -> str:
     text = re.sub(r"\$\$.*?\$\$", " ", markdown, flags=re.S)
-    text = re.sub(r"\$[^$]*\$|`[^`]*`|^:{3,}.*$|\{[a-z]+\}", " ", text, flags=re.M)
-    return len(re.findall(r"[A-Za-z][A-Za-z'’-]+", text))
+    return re.sub(r"\$[^$]*\$|`[^`]*`|^:{3,}.*$|\{[a-z]+\}", " ", text, flags=re.M)
 
 
 def _cited(markdown: str) -> set[str]:

@@ -160,6 +160,8 @@ BROKEN: list[tuple[str, str, str]] = [
     ("exercise", EVIDENCE, '# %%\ncheck("another", softmax)\n\n' + EVIDENCE),
     ("references", "# - {cite:t}`hinton2015distilling`: temperature in distillation.\n", ""),
     ("references", "{cite:p}`guo2017calibration`", "{cite:p}`guo2017calibration, platt1999`"),
+    ("links", "A model with", "A [small](softmax_temperature.md) model with"),
+    ("links", "A model with", "A [small](../training/softmax_temperature) model with"),
     ("needs", "needs: []", "needs: [bahdanau_attention]"),
     ("needs", "needs: []", "needs: [softmax_temperature]"),
     ("claims", 'claim("order_stays", "tokens whose rank changes", moved.sum(), at_most=0)\n', ""),
@@ -277,6 +279,7 @@ def test_every_rule_has_been_seen_to_fail() -> None:
         ("t = 0.1", "t = 0.1\ndef draw():\n    return plt.subplots()"),
         ("t = 0.1", 't = 0.1\nattention_explorer(t, alt="Each token looks back.")'),
         ("# A model with", "# ```python\n# # no title\n# ## no section\n# ```\n#\n# A model with"),
+        ("A model with", "A [model](softmax_temperature) and [its](#heading) source `a[i](j)` with"),
         ("Ask: *does", "It takes a `Dense(1)`. Ask: *does"),
         (
             '**"Temperature makes the model more creative."**',
