@@ -148,7 +148,7 @@ def pseudo_perplexity(model: Callable[[Tensor], Tensor], ids: Tensor, mask_id: i
 
     Args, Raises: as `masked_log_probs`. Source: Salazar et al. (2020).
     """
-    return float((-masked_log_probs(model, ids, mask_id).mean()).exp())
+    return (-masked_log_probs(model, ids, mask_id).mean()).exp().item()
 
 
 def _drawn(count: int, end: int, generator: torch.Generator) -> list[int]:
