@@ -66,16 +66,10 @@ from torch import Tensor
 from lmprep.architectures.transformer import EncoderConfig
 from lmprep.evidence import agrees, claim
 from lmprep.notebook import generator, setup, show
-from lmprep.plotting import COLORS, label_lines
+from lmprep.plotting import label_lines
 from lmprep.practice import check
+from lmprep.pretraining import objectives
 from lmprep.pretraining.masking import IGNORED, MaskedLM, mlm_mask
-from lmprep.pretraining.objectives import (
-    causal_batch,
-    masked_log_probs,
-    pseudo_perplexity,
-    span_corrupt,
-    span_restore,
-)
 from lmprep.training.loop import fit
 from lmprep.training.losses import cross_entropy
 from lmprep.training.optim import Adam
@@ -92,26 +86,22 @@ device = setup()
 # %%
 text = "孩子们高高兴兴地回家了"
 marks = [*sorted(set(text)), "▢", "»", "①", "②", "③"]
-characters = torch.tensor([[marks.index(mark) for mark in text]])  # (1, T)
+V, characters = len(marks), torch.tensor([[marks.index(mark) for mark in text]])  # (1, T)
 
 
-def hide(ids: Tensor, g: torch.Generator, probability: float, **words: int):
-    special = torch.zeros_like(ids).bool()
-    return mlm_mask(ids, special, probability=probability, mask_share=1, random_share=0,
-                    generator=g, **words)  # fmt: skip
+def hide(ids: Tensor, g: torch.Generator, share: float, **words: int):
+    special, shares = torch.zeros_like(ids).bool(), {"mask_share": 1, "random_share": 0}
+    return mlm_mask(ids, special, probability=share, generator=g, **shares, **words)
 
 
-shown = {
-    "causal": causal_batch(characters, marks.index("»")),
-    "masked": hide(characters, generator(3), 0.2, mask_id=marks.index("▢"), vocab_size=len(marks)),
-    "spans ": span_corrupt(characters[0], rate=0.4, mean_length=2, generator=generator(1),
-                           sentinels=[marks.index(mark) for mark in "①②③"]),
-}  # fmt: skip
+shown = {"causal": objectives.causal_batch(characters, start=V - 4),
+         "masked": hide(characters, generator(23), 0.2, mask_id=V - 5, vocab_size=V),
+         "spans ": objectives.span_corrupt(characters[0], rate=0.4, mean_length=2,
+                                           sentinels=range(V - 3, V),
+                                           generator=generator(1))}  # fmt: skip
 for name, pair in shown.items():
-    reads, asked = (
-        "".join("·" if i == IGNORED else marks[i] for i in ids.flatten()) for ids in pair
-    )
-    print(f"{name}  reads {reads}   is asked {asked}")
+    pair = ("".join("·" if i == IGNORED else marks[i] for i in ids.flatten()) for ids in pair)
+    print("{}  reads {}   is asked {}".format(name, *pair))
 
 # %% [markdown]
 # All labels are the text's own tokens, hence *self*-supervised.
@@ -125,14 +115,14 @@ for name, pair in shown.items():
 # Nothing is lost: put each span in its sentinel's place, and the text is back.
 
 # %%
-show(span_corrupt, span_restore)
+show(objectives.span_corrupt, objectives.span_restore)
 
 # %%
-texts = torch.randint(1000, (100, 64), generator=generator(2))
-given = {"mean_length": 3, "sentinels": range(1000, 1100)}
-corrupted = [span_corrupt(ids, rate=i / 100, **given, generator=generator(i))
+texts, ends = torch.randint(1000, (100, 64), generator=generator(2)), range(1000, 1100)
+corrupted = [objectives.span_corrupt(ids, rate=i / 100, mean_length=3, sentinels=ends,
+                                     generator=generator(i))
              for i, ids in enumerate(texts)]  # fmt: skip
-restored = torch.stack([span_restore(*pair, given["sentinels"]) for pair in corrupted])
+restored = torch.stack([objectives.span_restore(*pair, ends) for pair in corrupted])
 agrees("restored", "the 100 texts, corrupted at rates from 0 to 0.99", restored, texts, atol=0)
 
 # %% [markdown]
@@ -144,7 +134,7 @@ agrees("restored", "the 100 texts, corrupted at rates from 0 to 0.99", restored,
 #
 # | question | first of a pair | second |
 # |---|---|---|
-# | causal | $\log 5 \approx 1.61$: nothing points to it | 0: its twin has been read |
+# | causal | $\log 5$: nothing points to it | 0: its twin has been read |
 # | masked, one token hidden | 0: its twin is in sight | 0 |
 # | masked, 15 % hidden | $0.15 \log 5 \approx 0.24$: with probability 0.15 the twin is hidden too | the same |
 # | one span of two tokens | $\frac47 \log 5 \approx 0.92$ | 0 |
@@ -161,8 +151,8 @@ agrees("restored", "the 100 texts, corrupted at rates from 0 to 0.99", restored,
 # longer because it asks for fewer tokens? It is causal, with a loss at a random 15 % of the positions. (Spans need a decoder; only their floor is given here.)
 
 # %%
-# Try: num_steps = 6. Hardly anything is learned, and the thesis breaks: 25 blind guesses sum
-# to about 1. Or K = 3: the floors move to log 3, and the thesis' product sums to about 3.
+# Try: num_steps = 6. Hardly anything is learned, and the claims break, the thesis among them:
+# blind guesses sum to about 1. Or K = 7: floors move to log 7, and that sum towards 7.
 K, num_pairs, batch_size, num_steps, rate = 5, 4, 16, 72, 1e-2
 MASK, START, sizes = K, K + 1, {"width": 32, "num_layers": 1, "num_heads": 2, "mlp_width": 64}
 
@@ -172,7 +162,7 @@ def twins(n: int, g: torch.Generator) -> Tensor:  # (n, T)
 
 
 def ask_next(ids: Tensor, g: torch.Generator, share: float = 1.0) -> tuple[Tensor, Tensor]:
-    inputs, targets = causal_batch(ids, START)
+    inputs, targets = objectives.causal_batch(ids, START)
     return inputs, torch.where(torch.rand(ids.shape, generator=g) < share, targets, IGNORED)
 
 
@@ -185,17 +175,14 @@ def logits(model: MaskedLM, ids: Tensor, causal: bool) -> Tensor:
 
 
 def nats(model: MaskedLM, ids: Tensor, causal: bool) -> Tensor:
-    # What each token costs: given those before it, or given all others. (B, T)
-    if not causal:
-        return -masked_log_probs(lambda copies: logits(model, copies, causal), ids, MASK)
-    inputs, targets = causal_batch(ids, START)
-    scores = logits(model, inputs, causal).log_softmax(dim=2)
-    return -scores.gather(2, targets[..., None])[..., 0]
+    if not causal:  # what each token costs, given all others or those before it: (B, T)
+        return -objectives.masked_log_probs(lambda x: logits(model, x, False), ids, MASK)
+    inputs, targets = objectives.causal_batch(ids, START)
+    return -logits(model, inputs, True).log_softmax(2).gather(2, targets[..., None])[..., 0]
 
 
 def train(ask, causal: bool, draw=twins, batch_size=batch_size, num_steps=num_steps):
-    # The model, and its nats at each position after every third step: (evaluations, T).
-    test, g, curve = draw(60, generator(7)).to(device), generator(6), []
+    test, g, curve = draw(50, generator(7)).to(device), generator(6), []
     config = EncoderConfig(vocab_size=K + 2, context_length=test.size(1), norm_first=True,
                            embedding_norm=False, init_std=0.1, **sizes)  # fmt: skip
     model = MaskedLM(config, 1, generator(5)).to(device)
@@ -210,7 +197,7 @@ def train(ask, causal: bool, draw=twins, batch_size=batch_size, num_steps=num_st
     fit(model, lambda step: [part.to(device) for part in ask(draw(batch_size, g), g)], loss,
         optimizer=Adam(model.parameters(), rate), num_steps=num_steps, max_norm=1.0,
         schedule=lambda step: min(1, (step + 1) / 20), evaluate=evaluate, eval_every=3)  # fmt: skip
-    return model, torch.stack(curve).cpu()
+    return model, torch.stack(curve).cpu()  # nats by position, after each third step
 
 
 # %%
@@ -220,24 +207,22 @@ models, curves, steps = {}, {}, {}
 print("nats in the end:   first  second    sure ones at ¼ log 5 after: steps  tokens asked for")
 for name, question in questions.items():
     models[name], curves[name] = train(*question)
-    first, second = curves[name][:, 0::2].mean(dim=1), curves[name][:, 1::2].mean(dim=1)
+    first, second = (curves[name][:, half::2].mean(dim=1) for half in (0, 1))
     sure = (first + second) / 2 if name == "masked" else second
-    steps[name] = 3 * (1 + (sure < math.log(K) / 4).long().argmax().item())
+    steps[name] = 3 * (1 + (sure > math.log(K) / 4).sum().item())
     asked = steps[name] * batch_size * 2 * num_pairs * (1 if name == "causal" else 0.15)
     print(f"{name:<18}{first[-1]:6.2f}{second[-1]:8.2f}{steps[name]:37}{asked:18.0f}")
-fresh = twins(300, generator(9)).to(device)
+fresh, masked = twins(300, generator(9)).to(device), models["masked"]
 blank = fresh[0].where(torch.arange(2 * num_pairs, device=device) != 2, MASK)
-answer = logits(models["masked"], blank[None], False)[0, 2].softmax(dim=0)
+answer = logits(masked, blank[None], False)[0, 2].softmax(dim=0)
 print(f"\nmasked model reads {blank.tolist()} ({MASK} is the mask), fills in {answer.argmax()}")
 
 # %% mystnb={"image": {"alt": "Two charts, one above the other, of nats per token against training steps, floors as dashed lines. Above, the first of a pair: both causal curves end near their floor of log 5, the masked curve falls to nearly zero. Below, the second of a pair: all curves fall to nearly zero, causal first; the masked curve stays high for long and then falls quickly."}} tags=["hide-input"]
 figure, axes = plt.subplots(2, 1, figsize=(7.0, 5.4), sharex=True)
 for half, ax in enumerate(axes):
-    for (name, curve), color in zip(curves.items(), COLORS, strict=False):
-        points = curve[:, half::2].mean(dim=1)
-        ax.plot(range(3, num_steps + 1, 3), points, color=color, label=name)
-    for floor in ((math.log(K), 0), (0,))[half]:
-        ax.axhline(floor, color="0.4", linestyle="--", linewidth=1)
+    for name, curve in curves.items():
+        ax.plot(range(3, num_steps + 1, 3), curve[:, half::2].mean(dim=1), label=name)
+    ax.hlines(((math.log(K), 0), (0,))[half], 0, num_steps, "0.4", "--", linewidth=1)
     ax.set(ylabel="nats per token", xlim=(0, num_steps * 1.3), ylim=(-0.1, 2.3))
     label_lines(ax)
 axes[0].set_title("First of a pair: a guess from the left, certain from both sides")
@@ -249,18 +234,16 @@ plt.show()
 inputs, labels = ask_masked(fresh.cpu().repeat(4, 1), generator(10))
 with torch.no_grad():
     left, both = (nats(models[name], fresh, name == "causal") for name in ("causal", "masked"))
-    some_hidden = logits(models["masked"], inputs.to(device), False).flatten(0, 1)
+    some_hidden = logits(masked, inputs.to(device), False).flatten(0, 1)
     hidden = cross_entropy(some_hidden, labels.flatten().to(device))
 claim("charged_once", "causal model: nats per fresh text above the entropy of the language",
       left.sum(dim=1).mean() - num_pairs * math.log(K), at_most=0.6, unit="nats")  # fmt: skip
-claim("half_look_unlearned", "causal model: nats for the first of a pair minus nats for the second",
-      left[:, 0::2].mean() - left[:, 1::2].mean(), at_least=0.8, unit="nats")  # fmt: skip
 claim("certain_of_each", "masked model: nats per token, one hidden at a time",
       both.mean(), at_most=0.4, unit="nats")  # fmt: skip
 claim("floor_under_15_percent", "masked model: nats per token with 15 % hidden, above the floor",
       hidden - 0.15 * math.log(K), at_least=-0.1, at_most=0.4, unit="nats")  # fmt: skip
-claim("more_steps_not_in_proportion", "causal training: steps with a loss at 15 % of positions, over "
-      "steps with a loss at all", steps["causal, 15 %"] / steps["causal"],
+claim("more_steps_not_in_proportion", "causal training: steps with a loss at 15 % of positions, "
+      "over steps with a loss at all", steps["causal, 15 %"] / steps["causal"],
       at_least=1.25, at_most=4, unit="×")  # fmt: skip
 claim("count_explains_much", "steps that masked training needs beyond causal training: share that "
       "causal training with as few questions needs, too",
@@ -276,7 +259,7 @@ claim("count_explains_much", "steps that masked training needs beyond causal tra
 # too. It does not take 6.7 times as long, so per token asked for it is cheaper: these batches tell the same thing many times over. Where a batch is less redundant, expect a
 # higher price. The shapes differ as well. The masked curve stays on a plateau, then falls at once.
 #
-# ## Certain twice, charged never: the products sum to five
+# ## Each twin vouches for the other, and the products sum to five
 #
 # Take a text, blank out its second pair, and list all 25 ways to fill it. Whoever has a distribution over fillings gives them a total of 1. A perfect masked model is certain
 # of each twin given the other, so the product of its two answers is 1 for each of five fillings: a total of 5.
@@ -285,21 +268,20 @@ claim("count_explains_much", "steps that masked training needs beyond causal tra
 context = fresh[:20].repeat_interleave(K * K, dim=0)  # (20 · 25, T)
 filling = torch.cartesian_prod(torch.arange(K), torch.arange(K)).to(device).repeat(20, 1)
 context[:, 2:4] = filling
-blank = context.clone()
-blank[:, 2:4] = MASK
+blank = context.index_fill(1, torch.tensor([2, 3], device=device), MASK)
 with torch.no_grad():
     chain = -nats(models["causal"], context, True)[:, 2:4]  # (500, 2)
-    alone = -nats(models["masked"], context, False)[:, 2:4]  # each given the other
-    blind = logits(models["masked"], blank, False)[:, 2:4].log_softmax(dim=2)
+    alone = -nats(masked, context, False)[:, 2:4]  # each given the other
+    blind = logits(masked, blank, False)[:, 2:4].log_softmax(dim=2)
     blind = blind.gather(2, filling[..., None])[..., 0]  # each with both hidden
-products = {"causal, chain rule": chain.sum(dim=1), "masked, left twin first": blind[:, 0] + alone[:, 1],
+    ours = objectives.pseudo_perplexity(lambda x: logits(masked, x, False), fresh, MASK)
+products = {"causal, chain rule": chain.sum(dim=1),
+            "masked, left twin first": blind[:, 0] + alone[:, 1],
             "masked, right twin first": blind[:, 1] + alone[:, 0],
             "masked, each from the other": alone.sum(dim=1)}  # fmt: skip
 products = {name: value.exp().view(20, K * K) for name, value in products.items()}
 for name, value in products.items():
     print(f"{name:<28} sums to {value.sum(dim=1).mean():.3f}")
-with torch.no_grad():
-    ours = pseudo_perplexity(lambda ids: logits(models["masked"], ids, False), fresh, MASK)
 print(f"causal perplexity {left.mean().exp():.2f}, masked pseudo-perplexity {ours:.2f}")
 by_chain, left_first, right_first, pseudo = products.values()
 agrees("a_chain_sums_to_one", "1, for each of 20 texts",
@@ -307,7 +289,7 @@ agrees("a_chain_sums_to_one", "1, for each of 20 texts",
 claim("no_probability", "masked model, 25 ways to fill a pair: its probability of each twin given the "
       "other, multiplied and summed; a distribution sums to 1",
       pseudo.sum(dim=1).mean(), at_least=2.8, thesis=True)  # fmt: skip
-claim("two_orders", "masked model: total variation distance of filling the left twin first from the right",
+claim("two_orders", "masked model: total variation distance, left twin filled first or right one",
       (left_first - right_first).abs().sum(dim=1).mean() / 2, at_least=0.025)  # fmt: skip
 
 # %% [markdown]
@@ -332,16 +314,16 @@ def sums(n: int, g: torch.Generator) -> Tensor:  # (n, 5)
     return ids
 
 
-_, from_left = train(*questions["causal"], draw=sums, batch_size=32, num_steps=120)
-_, from_both = train(*questions["masked"], draw=sums, batch_size=213, num_steps=120)
+_, from_left = train(*questions["causal"], draw=sums, batch_size=32, num_steps=108)
+_, from_both = train(*questions["masked"], draw=sums, batch_size=213, num_steps=108)
 for name, curve in (("causal", from_left), ("masked", from_both)):
     print(f"{name}: nats by position", *(f"{value:.2f}" for value in curve[-3:].mean(dim=0)))
-claim("determined_not_learned", "sums modulo 5, 120 steps: nats for a determined token, masked minus causal",
-      from_both[-3:].mean() - from_left[-3:, 2::2].mean(), at_least=0.35, unit="nats")  # fmt: skip
+claim("determined_not_learned", "sums modulo 5: nats for a determined token, masked minus causal",
+      from_both[-3:].mean() - from_left[-3:, 2::2].mean(), at_least=0.4, unit="nats")  # fmt: skip
 
 # %% [markdown]
 # Causal training is on its way at both determined positions; masked training is still near $\log 5$, a blind guess, everywhere. This is one size, one learning rate and
-# 120 steps, no law: trained longer it may well get there, and why it is late is not isolated. A floor says what the context allows. It does not say that
+# 108 steps, no law: trained longer it may well get there, and why it is late is not isolated. A floor says what the context allows. It does not say that
 # training finds it.
 
 # %% [markdown] tags=["errors"]
