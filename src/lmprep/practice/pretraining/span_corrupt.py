@@ -62,7 +62,7 @@ def span_corrupt(
         raise ValueError(f"{k} spans need {k + 1} sentinels, got {len(sentinels)}")
     slots = np.sort(rng.permutation(len(ids) - n + 1)[:k])
     cuts = np.sort(rng.permutation(max(n - 1, 0))[: max(k - 1, 0)]) + 1
-    lengths = np.diff([0, *cuts, n]) if n else []
+    lengths: list[int] = np.diff([0, *cuts, n]).tolist() if n else []
     inputs, target, read, hidden = [], [], 0, 0
     for sentinel, slot, length in zip(sentinels, slots, lengths, strict=False):
         start = slot + hidden
