@@ -251,13 +251,13 @@ claim("count_explains_much", "steps that masked training needs beyond causal tra
       at_least=0.25)  # fmt: skip
 
 # %% [markdown]
-# The causal model guesses every first twin, for good, and yet it is the best model that this language allows: over a whole text it pays little more than the entropy. A surprise has to be
+# The causal model guesses every first twin, for good, and yet hardly any model of this language could be better: over a whole text it pays little more than the entropy. A surprise has to be
 # paid once, and the chain rule puts it where the pair begins.
 #
-# The masked model pays next to nothing when one token is hidden, and about its floor under the masking that it was trained with. It took more steps than the causal one to be
-# sure of what is certain, counted up to a quarter of $\log 5$. Much of that is the number of questions: asked at 15 % of the positions only, the causal run takes longer,
-# too. It does not take 6.7 times as long, so per token asked for it is cheaper: these batches tell the same thing many times over. Where a batch is less redundant, expect a
-# higher price. The shapes differ as well. The masked curve stays on a plateau, then falls at once.
+# The masked model pays next to nothing when one token is hidden, and about its floor under the masking that it was trained with. It took more steps than the causal one until the *sure* tokens, those whose floor is 0,
+# cost less than a quarter of $\log 5$. Much of that is the number of questions: asked at 15 % of the positions only, the causal run takes longer,
+# too. It does not take 6.7 times as long, so per token asked for it is cheaper. Probably that is because these texts say the same thing many times over, so do not carry the number to real ones.
+# The shapes differ as well. The masked curve stays high for long, then falls quickly.
 #
 # ## Each twin vouches for the other, and the products sum to five
 #
