@@ -42,7 +42,7 @@
 # rule holds.
 #
 # *What it costs.* Fewer questions per text took more steps here, though not in proportion. And what a context determines
-# is not always what training finds: below, a masked model stays near chance where a causal one learns.
+# is not always what training finds: below, a masked model is still near chance after as many steps as a causal one needs to be well on its way.
 # :::
 
 # %% [markdown] tags=["rubric"]
@@ -300,7 +300,7 @@ claim("two_orders", "masked model: total variation distance, left twin filled fi
 # differences, is not zero, since nothing in the loss ties the answers of different masks together. That part would go with perfect answers. In real models it
 # has not {cite:p}`young2024inconsistencies`.
 #
-# ## Determined is not learned: sums that masking does not find
+# ## Determined is not learned: a sum that masking has not found yet
 #
 # One more language: five tokens, three drawn, and between two of them stands their sum modulo 5. Any four determine the fifth, so with one hidden the
 # floor is 0 everywhere. From the left the third and the fifth are determined. To be fair about questions, the masked run gets
