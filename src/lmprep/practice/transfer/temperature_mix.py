@@ -37,14 +37,14 @@ def temperature_mix(sizes: list[int], alpha: float) -> np.ndarray:
 HINTS = (
     "Which of the three steps, a power, a sum, a division, goes wrong for a size of 0, and which for one "
     "that fills no 64-bit integer?",
-    "Zero to the power of zero is 1 in Python and numpy alike. And numpy keeps a list of huge whole numbers "
-    "as Python objects: make floats of them before anything else.",
+    "Zero to the power of zero is 1 in Python and numpy alike. And 10 to the power of 30 fits no 64-bit "
+    "integer: make floats of the sizes before anything else.",
     "Make the sizes float64, take the power, put 0 wherever the size is 0, and divide by the sum of what is "
     "left.",
 )
 
 
-def temperature_mix(sizes: list[int], alpha: float) -> Array:
+def temperature_mix(sizes: list[int], alpha: float) -> np.ndarray:
     n = np.array(sizes, dtype=np.float64)
     weights = np.where(n > 0, n**alpha, 0.0)
     return weights / weights.sum()
@@ -217,6 +217,17 @@ def left_to_numpy(sizes: list[int], alpha: float) -> Array:
     return (weights / weights.sum()).astype(np.float64)
 
 
+def zero_taken_for_one(sizes: list[int], alpha: float) -> Array:
+    return temperature_mix([max(size, 1) for size in sizes], alpha)
+
+
+def log_of_zero(sizes: list[int], alpha: float) -> Array:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = alpha * np.log(np.array(sizes, dtype=float))
+        weights = np.exp(logs - logs.max())
+    return weights / weights.sum()
+
+
 def in_64_bits(sizes: list[int], alpha: float) -> Array:
     return temperature_mix([int(np.int64(size)) for size in sizes], alpha)
 
@@ -235,7 +246,7 @@ def with_epsilon(sizes: list[int], alpha: float) -> Array:
 
 def in_place(sizes: list[int], alpha: float) -> Array:
     for k, size in enumerate(sizes):
-        sizes[k] = float(size) ** alpha if size else 0.0  # type: ignore[call-overload]
+        sizes[k] = float(size) ** alpha if size else 0.0  # type: ignore[assignment]
     return np.array(sizes) / sum(sizes)
 
 
@@ -274,7 +285,8 @@ TASK = Task(
         "0 ** 0 is 1": zero_to_the_zero,
         "a mean of natural and equal shares": mean_of_both,
         "1 added to every size": one_added,
-        "huge whole numbers left to numpy": left_to_numpy,
+        "a size of 0 taken for 1": zero_taken_for_one,
+        "0 times log 0": log_of_zero,
         "64-bit integers": in_64_bits,
         "float32 inside": in_float32,
         "an epsilon under the power": with_epsilon,
@@ -285,6 +297,7 @@ TASK = Task(
     also_right={
         "softmax of alpha log n": by_softmax,
         "one at a time": by_loop,
+        "Python's integers in a numpy array": left_to_numpy,
         "shares first, then the power": shares_first,
     },
     asked=1,
