@@ -164,13 +164,13 @@ pairs_of_tokens = [(en.per_text, zh.per_text) for en, zh in tokens]
 claim("small_gains_more", "α from 1 to 0.3: tokens that Chinese saves for each that English adds",
       (zh_1 - zh_3) / (en_3 - en_1), at_least=3)  # fmt: skip
 claim("then_less", "α from 0.3 to 0: tokens that Chinese saves for each that English adds",
-      (zh_3 - zh_0) / (en_0 - en_3), at_most=1.1)  # fmt: skip
+      (zh_3 - zh_0) / (en_0 - en_3), at_most=0.85)  # fmt: skip
 claim("few_texts_cost_merges", "α = 0: Chinese tokens, few translations to read over all of them",
       zh_0 / zh_fresh, at_least=1.08, unit="×")  # fmt: skip
 
 # %% [markdown]
 # Down to 0.3 the exchange is lopsided. Chinese gets its most useful merges, while English loses its least useful ones. From 0.3 to 0
-# English pays at least about as much as Chinese saves. Part of that is waste: at the same share, the control that reads fresh Chinese needs
+# English pays more than Chinese saves. Part of that is waste: at the same share, the control that reads fresh Chinese needs
 # fewer tokens, so merges learned from a few messages, read again and again, fit new ones worse.
 #
 # Now look at the row of $\alpha = 0$. A message costs about the same in both languages, and a Chinese *character* costs more than
@@ -280,8 +280,8 @@ claim("english_pays", "new English: bits per byte at α = 0 minus α = 1",
 # them cheaply, as the last column shows, and pays more for new ones.
 #
 # Is the large share to blame? The controls say no. With the same share, the same steps and fresh text, Chinese keeps gaining
-# down to $\alpha = 0$. What hurts is a large share of too little text. English pays at every step, controls included, since it
-# is read less.
+# down to $\alpha = 0$. What hurts is a large share of too little text. English pays in every run, controls
+# included: little down to 0.3, more at 0, where it is read half as often.
 #
 # This is one small network, one pair of languages and a scarcity that we made. The U is what to expect; where its bottom lies
 # depends on $N$, on the sizes and on the model. Nothing here shows that one language helps the other either, which is
