@@ -161,10 +161,10 @@ for arm, (en, zh) in zip([*arms, "encoder"], [*tokens, encoder], strict=True):
 # %%
 pairs_of_tokens = [(en.per_text, zh.per_text) for en, zh in tokens]
 (en_1, zh_1), _, (en_3, zh_3), (en_0, zh_0), _, (_, zh_fresh) = pairs_of_tokens
-claim("small_gains_more", "α from 1 to 0.3: tokens that Chinese saves for each that English adds",
-      (zh_1 - zh_3) / (en_3 - en_1), at_least=3)  # fmt: skip
-claim("then_less", "α from 0.3 to 0: tokens that Chinese saves for each that English adds",
-      (zh_3 - zh_0) / (en_0 - en_3), at_most=0.85)  # fmt: skip
+claim("small_gains_more", "α from 1 to 0.3: tokens a message that Chinese saves, less those English adds",
+      (zh_1 - zh_3) - (en_3 - en_1), at_least=4.5)  # fmt: skip
+claim("then_it_turns", "α from 0.3 to 0: tokens a message that English adds, less those Chinese saves",
+      (en_0 - en_3) - (zh_3 - zh_0), at_least=0.5)  # fmt: skip
 claim("few_texts_cost_merges", "α = 0: Chinese tokens, few translations to read over all of them",
       zh_0 / zh_fresh, at_least=1.08, unit="×")  # fmt: skip
 
@@ -241,7 +241,7 @@ print("bits per byte     new English  new Chinese  the few messages")
 for arm, *row in zip(arms, bits_en, bits_zh, bits_read, strict=True):
     print("α = {}, {:<8}".format(*arm), "   {:<13.2f}{:<13.2f}{:.2f}".format(*row))
 
-# %% mystnb={"image": {"alt": "Two panels, one above the other, with English cost on the horizontal and Chinese cost on the vertical axis, one point an exponent. Top, tokens a message: from α = 1 to 0.3 the line falls steeply, from 0.3 to 0 it runs mostly to the right; a dashed line for all translations ends lower. Bottom, bits per byte: the line falls steeply to α = 0.3 and then rises again to the right at α = 0, while the dashed line for all translations falls on."}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two panels, one above the other, with English cost on the horizontal and Chinese cost on the vertical axis, one point an exponent. Top, tokens a message: from alpha 1 to 0.3 the line falls steeply, from 0.3 to 0 it runs mostly to the right; a dashed line for all translations ends lower. Bottom, bits per byte: the line falls steeply to alpha 0.3 and then rises again to the right at alpha 0, while the dashed line for all translations falls on."}} tags=["hide-input"]
 _, (top, bottom) = plt.subplots(2, 1, figsize=(6.2, 7.0))
 for ax, points in ((top, pairs_of_tokens), (bottom, list(zip(bits_en, bits_zh, strict=True)))):
     ax.plot(*zip(*points[:4], strict=True), "o-", label="one message in 75 translated")
