@@ -166,7 +166,8 @@ claim("small_gains_more", "α from 1 to 0.3: tokens a message that Chinese saves
       (zh_1 - zh_3) - (en_3 - en_1), at_least=4.5)  # fmt: skip
 claim("then_it_turns", "α from 0.3 to 0: tokens a message that English adds, less those Chinese saves",
       (en_0 - en_3) - (zh_3 - zh_0), at_least=0.5)  # fmt: skip
-claim("fresh_text_does_not_turn", "α from 0.3 to 0, all translations: tokens that Chinese saves, less those English adds",
+claim("fresh_text_does_not_turn", "α from 0.3 to 0, all translations: tokens a message "
+      "that Chinese saves, less those English adds",
       (zh_f3 - zh_f0) - (en_f0 - en_f3), at_least=0.7)  # fmt: skip
 claim("few_texts_cost_merges", "α = 0: Chinese tokens, few translations to read over all of them",
       zh_0 / zh_f0, at_least=1.08, unit="×")  # fmt: skip
