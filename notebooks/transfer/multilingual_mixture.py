@@ -115,7 +115,7 @@ logs = torch.tensor(sizes, dtype=torch.float64).log()
 agrees("shares", "torch.softmax of α log n", mixes,
        torch.stack([torch.softmax(alpha * logs, 0) for alpha in alphas]), atol=1e-14)  # fmt: skip
 
-# The last two are controls: the same shares, drawn from all 2,465 translations.
+# The last two are controls: the same shares, drawn from every translation, not the few.
 arms = [(alpha, "few") for alpha in alphas] + [(alpha, "every") for alpha in alphas[-2:]]
 shares = [multilingual.temperature_mix(sizes, alpha)[1] for alpha, _ in arms]  # of Chinese
 print("α     share of Chinese   the few messages are read")
@@ -305,7 +305,7 @@ claim("english_pays", "new English: bits per byte at α = 0 minus α = 1",
 # computes no loss. Above stands what it set out to do: batches of both languages, one loss, one optimizer. Translated text is
 # useful when there is nothing else, but it carries the translator's errors and the style of the source language.
 #
-# **"English costs 3.5 bits per byte and Chinese 5, so the model knows English better."** UTF-8 writes most Chinese characters in three bytes and
+# **"English costs fewer bits per byte than Chinese, so the model knows English better."** UTF-8 writes most Chinese characters in three bytes and
 # ASCII letters in one, so the units differ. Within a language the unit is fixed, and differences count.
 #
 # **Turning the knob the wrong way.** Papers give either $\alpha$ or a temperature $T = 1/\alpha$, so $\alpha = 0.3$ is $T \approx 3.3$. And the softmax is of
