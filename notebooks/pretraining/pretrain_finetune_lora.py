@@ -23,8 +23,8 @@
 #
 # Pre-training predicts tokens of raw text, from random weights. Fine-tuning goes on from the learned weights, with little
 # data, few steps, a lower rate and often another loss or head. LoRA freezes the weights and trains a low-rank change beside
-# each matrix. That is not full fine-tuning rounded off: cut to rank two, the full change loses much of its gain, while LoRA
-# trained at rank two keeps nearly all. It keeps the old weights, not the old skill: both forgot here.
+# each matrix. That is not full fine-tuning rounded off: cut to rank two by its singular values, the full change loses a
+# good part of its gain, while LoRA, trained at rank two, gets nearly all. It keeps the old weights, not the old skill: both forgot here.
 #
 # :::{dropdown} The two-minute answer
 # *Two stages, not two methods.* A language model minimizes the mean of $-\log p(x_t \mid x_{<t})$ over much raw text. Fine-tuning
@@ -150,14 +150,13 @@ config = GPTConfig(vocab_size=len(vocabulary), context_length=T, **sizes,
 base = GPT(config, generator(1)).to(device)
 train(base, english, 1e-2, pretraining_steps)
 start = nats(base, "test")
-print(
-    f"pre-trained: English {nats(base, 'English'):.2f}, dialect {start:.2f} nats per character"
-)
+print(f"English {nats(base, 'English'):.2f}, dialect {start:.2f} nats per character")
 
 # %% [markdown]
-# Four ways to learn the dialect, in equally many steps on the same batches, each at three learning rates, of which the validation text chooses:
-# *scratch*, from random weights; *full*, every weight; *LoRA* of rank 2 in the block's four matrices, which is how much it
-# starts as its base [is told elsewhere](../transfer/finetune_strategies_lora); and *four matrices*, those that LoRA changes, but without its bound on the rank.
+# Four ways to learn the dialect, in equally many steps on the same batches, each at three rates, of which validation
+# text chooses one. *Scratch* starts from random weights. *Full* tunes every weight, *LoRA* a rank-2 change beside each of the
+# block's four matrices. *Four matrices* is the control: it tunes what LoRA changes, without the bound on the rank. (How
+# an adapter starts, merges and comes off is [on another page](../transfer/finetune_strategies_lora).)
 
 
 # %%
@@ -182,12 +181,9 @@ for arm in rates:
     runs[arm] = [(nats(model, "English"), nats(model, "test")) for model in models]
     best = min(range(3), key=lambda k: nats(models[k], "validation"))
     chosen[arm], ends[arm] = models[best], runs[arm][best]
-    trained = sum(
-        weight.numel() for weight in models[best].parameters() if weight.requires_grad
-    )
-    print(
-        f"{arm:<14}{rates[arm][best]:6.3f}{trained:10,}{runs[arm][best][1]:10.2f}{runs[arm][best][0]:10.2f}"
-    )
+    size = sum(w.numel() for w in models[best].parameters() if w.requires_grad)
+    old, new = ends[arm]
+    print(f"{arm:<14}{rates[arm][best]:6.3f}{size:10,}{new:10.2f}{old:10.2f}")
 
 # %%
 claim("better_than_scratch", "dialect: loss from scratch minus loss after full fine-tuning, equal steps",
@@ -209,8 +205,9 @@ claim("lora_keeps_no_more", "runs within 0.05 nats of the best on the dialect: l
 # four percent of the numbers. Both pay in English. Of the runs that know the dialect about equally well, LoRA's have
 # not kept clearly more of it (upper panel of the figure below).
 #
-# That is one small model, in which rank 2 is not small beside width 48. In models of 7 billion parameters, tuned on code and mathematics,
-# {cite:t}`biderman2024lora` found that LoRA with common ranks forgot less than full fine-tuning, and learned less.
+# That is one small model, and a task that contradicts the old one: the same letters now mean other sounds. In models of 7 billion
+# parameters, tuned on code and mathematics, {cite:t}`biderman2024lora` found that LoRA with common ranks forgot less than
+# full fine-tuning, and learned less.
 #
 # How far is everyone from the best? The dialect has an exact solution, and it needs no training: give each vowel the
 # row of the embedding, and of the head, of the letter that it replaces.
@@ -261,11 +258,8 @@ unbounded, seen, changes = chosen["four matrices"], {}, {}
 for name in layers:
     after, before = (m.blocks[0].get_submodule(name) for m in (unbounded, base))
     changes[name] = (after.weight - before.weight).detach().double()
-    after.register_forward_pre_hook(
-        lambda layer, inputs, name=name: seen.update({name: inputs[0]})
-    )
-with torch.no_grad():
-    unbounded(dialect[::T, :-1])
+    after.register_forward_pre_hook(lambda _, x, k=name: seen.update({k: x[0].detach()}))
+unbounded(dialect[::T, :-1])
 inputs = {name: x.flatten(0, 1).double() for name, x in seen.items()}  # (N, in) each
 moments = {name: x.mT @ x / len(x) for name, x in inputs.items()}  # C, (in, in) each
 
@@ -279,14 +273,17 @@ for name in layers:
     print("{:<20}{:.2f}  {:.2f}".format(name, *lost[name]))
 
 change, C = changes["attention.output"].cpu(), moments["attention.output"].cpu()
+for_inputs, for_white = best_low_rank(change, rank, C), best_low_rank(change, rank)
 root = torch.from_numpy(sqrtm(C.numpy()))
-for key, factor in {"best_cut": root, "white_inputs": torch.eye(len(C)).double()}.items():
-    U, s, V = torch.linalg.svd(change @ factor)
-    theirs = U[:, :rank] * s[:rank] @ V[:rank] @ torch.linalg.inv(factor)
-    A, B = best_low_rank(change, rank, factor @ factor)
-    agrees(key, "torch.linalg.svd, times scipy.linalg.sqrtm", B @ A, theirs, atol=1e-9)
-
-claim("svd_is_not_best", "MLP's output layer: output change that the SVD's cut loses over what the best cut loses",
+U, s, V = torch.linalg.svd(change @ root)
+theirs = U[:, :rank] * s[:rank] @ V[:rank] @ torch.linalg.inv(root)
+agrees("best_cut", "SVD of ΔW √C, cut, times 1/√C, by torch.linalg and scipy.linalg.sqrtm",
+       for_inputs[1] @ for_inputs[0], theirs, atol=1e-9)  # fmt: skip
+U, s, V = torch.linalg.svd(change)
+agrees("white_inputs", "torch.linalg.svd, cut", for_white[1] @ for_white[0],
+       U[:, :rank] * s[:rank] @ V[:rank], atol=1e-12)  # fmt: skip
+claim("svd_is_not_best", "the MLP's output layer at rank 2: change of its outputs that is lost by the "
+      "SVD's cut over that lost by the best cut",
       lost["mlp.output"][0] / lost["mlp.output"][1], at_least=1.3, unit="×")  # fmt: skip
 
 # %% [markdown]
@@ -309,11 +306,12 @@ gain, ranks = start - ends["four matrices"][1], (1, rank, 4, 8, 16, 48)
 cut = {"cut by SVD": [gain_left(r, False) for r in ranks],
        "best cut, layer by layer": [gain_left(r, True) for r in ranks]}  # fmt: skip
 lora = (start - ends["LoRA"][1]) / gain
+for name, share in {"LoRA": lora} | {name: curve[1] for name, curve in cut.items()}.items():
+    print(f"{name:<26}rank {rank}: {share:.2f} of the gain")
 
-# %% mystnb={"image": {"alt": "Two panels. Top: loss on English against loss on the dialect. The base lies at the left and high; all runs of full fine-tuning, of the four matrices and of LoRA lie lower and further right, close to one another. Bottom: share of the gain on the dialect that is left, against the rank. Both cuts of the full change reach 1 at high ranks and lie clearly below it at rank 2, where the point of trained LoRA is near 1."}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two panels. Top: loss on English against loss on the dialect. The base lies at the left and high; all runs of full fine-tuning, of the four matrices and of LoRA lie lower and further right, close to one another. Bottom: share of the gain on the dialect that is left, against the rank. Both cuts of the full change rise to 1 at high ranks; at rank 2 the point of trained LoRA lies above both."}} tags=["hide-input"]
 fig, (top, bottom) = plt.subplots(2, 1, figsize=(6.4, 6.8))
-top.plot(nats(base, "English"), start, "k*", markersize=11)
-top.annotate("base", (nats(base, "English"), start), (8, -4), textcoords="offset points")
+top.plot(nats(base, "English"), start, "k*", markersize=11, label="base")
 for arm, style in {"full": "o-", "four matrices": "s--", "LoRA": "D-"}.items():
     top.plot(*zip(*runs[arm], strict=True), style, label=f"{arm}, three rates")
 top.set(title="Learning the dialect costs English, with LoRA too",
@@ -329,19 +327,21 @@ bottom.legend(loc="lower right")
 plt.show()
 
 # %%
-claim("trained_not_cut", "share of the gain of tuning four matrices: LoRA minus that change cut to LoRA's rank, "
-      "the better of two cuts",
+claim("trained_not_cut", "share of the gain from tuning four matrices freely: LoRA's minus what is left "
+      "of it after the better of two cuts to the same rank",
       lora - max(curve[1] for curve in cut.values()), at_least=0.04, thesis=True)  # fmt: skip
 svd, best = (torch.tensor(curve[:4]) for curve in cut.values())
 claim("inputs_help", "share of the gain left after the best cut minus after the SVD's, mean of ranks 1 to 8",
       (best - svd).mean(), at_least=0.02)  # fmt: skip
 
 # %% [markdown]
-# At LoRA's rank both cuts lose a good part of the gain; at rank 8 or 16 nearly nothing is missing. Looking through the inputs
-# helps on average, not at each rank: it is best for each layer alone, on inputs that the other layers' cuts then change, and the
-# loss is not a sum of squares. LoRA needs no more than rank 2, because all its matrices are trained together *under* the
-# bound. So the success of LoRA does not show that full fine-tuning changes weights by low rank. {cite:t}`biderman2024lora` measured
-# such changes at scale, and their rank was ten to a hundred times that of common adapters.
+# At LoRA's rank the SVD's cut loses a good part of the gain, the best cut on average less, and trained LoRA is ahead of both.
+# At rank 16 nothing is missing. The best cut does not win at each rank: it is best for one layer alone, on
+# inputs that the other layers' cuts then change, and the loss is not a sum of squares.
+#
+# LoRA was trained *under* the bound, all its matrices together, and so it found another change, for which two directions in
+# each matrix are enough. Its success does not show that full fine-tuning changes weights by low rank.
+# {cite:t}`biderman2024lora` measured such changes at scale: their rank was ten to a hundred times that of common adapters.
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
@@ -351,12 +351,12 @@ claim("inputs_help", "share of the gain left after the best cut minus after the 
 # rate, and looks at no old text. `tune` and `train` above do what was meant. With PyTorch's `load_state_dict`, beware of
 # `strict=False`: a misspelled prefix leaves every weight random, and all that you notice is a bad start.
 #
-# **"LoRA works because the weight change has low rank."** It was the conjecture that led to LoRA {cite:p}`hu2022lora`. What good scores
-# support is less: some low-rank change is enough. The figure has both, a full change that does not survive the cut, and an adapter that needs no more.
+# **"LoRA works because the change in the weights has low rank."** That was the conjecture that led to LoRA {cite:p}`hu2022lora`. What good scores
+# support is less: some low-rank change is enough. The figure has both, a full change that the cut hurts, and an adapter that needs no more.
 #
 # **Pre-training is called unsupervised and fine-tuning supervised,** and for BERT and a classifier that fits. But one can
 # go on with raw text of a new domain, as this page does. And a chat model is tuned on the same next-token loss, with
-# labels at the answer's tokens. What defines fine-tuning is where it starts.
+# targets at the answer's tokens. What defines fine-tuning is where it starts.
 #
 # **Four percent of the parameters, four percent of the forgetting** is a hope, not a rule. Count what the change does to
 # old inputs. An adapter of rank one can overwrite the direction that every old input uses.

@@ -294,6 +294,9 @@ def test_one_string_is_no_list_of_names() -> None:
 # --- a language model, against peft on transformers' GPT-2 -----------------------------------------------
 
 
+@pytest.mark.filterwarnings(
+    "ignore:`is_gradient_checkpointing`:FutureWarning"
+)  # peft asks transformers for it
 def test_an_adapted_gpt_is_peft_on_transformers_gpt2() -> None:
     """GPT-2 stores its matrices as (in, out): `fan_in_fan_out`, and ΔW is (B A)ᵀ there."""
     from transformers import GPT2Config, GPT2LMHeadModel

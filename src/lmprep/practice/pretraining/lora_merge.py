@@ -9,12 +9,12 @@ from lmprep.practice.checks import Call, Rng, normal, strided
 from lmprep.practice.task import Candidate, Task
 
 STATEMENT = r"""
-Write `lora_merge(W, A, B, alpha)`: the weight $W + \frac{\alpha}{r} B A$ of a linear layer whose adapter is to
-be shipped inside it, with `W` $(\text{out}, \text{in})$, `A` $(r, \text{in})$ and `B` $(\text{out}, r)$. The
-rank $r$ stands in the shapes alone. The three may differ in floating dtype: adapters are often kept in float32
-beside a base in bfloat16. So work in float32, or in float64 if one of the three is float64, and round once, in
-the end, to W's dtype. The result is a new tensor, in W's shape and dtype, that shares no memory with `W`, not
-even for $B = 0$. No input is changed, and gradients are not needed.
+Write `lora_merge(W, A, B, alpha)`: the weight $W + \frac{\alpha}{r} B A$ of a linear layer whose adapter is
+to be shipped inside it, with `W` $(\text{out}, \text{in})$, `A` $(r, \text{in})$ and `B` $(\text{out}, r)$.
+The rank $r$ stands in the shapes alone. The three may differ in floating dtype: adapters are often kept in
+float32 beside a base in bfloat16. So work in float32, or in float64 if one of the three is float64, and round
+once, in the end, to W's dtype. The result is a new tensor, in W's shape and dtype, that shares no memory with
+`W`, not even for $B = 0$. No input is changed, and gradients are not needed.
 """
 
 STARTER = '''
@@ -27,16 +27,16 @@ def lora_merge(W: torch.Tensor, A: torch.Tensor, B: torch.Tensor, alpha: float) 
 '''
 
 HINTS = (
-    "Which of the two orders of the product has the shape of W? Where out equals in, the shapes will not tell "
-    "you, and where the rank equals another size, they will not tell you r either.",
+    "Which of the two orders of the product has the shape of W? Where out equals in, the shapes will not "
+    "tell you, and where the rank equals another size, they will not tell you r either.",
     "Half-precision numbers carry 8 or 11 significant bits. Every step done in them rounds: the product, the "
     "scaling and the sum. Only the last rounding is asked for.",
-    "Find the wider of float32 and the three dtypes, bring all three there, multiply B with A, scale by alpha "
-    "over the number of A's rows, add, and convert the sum to W's dtype.",
+    "Find the wider of float32 and the three dtypes, bring all three there, multiply B with A, scale by "
+    "alpha over the number of A's rows, add, and convert the sum to W's dtype.",
 )
 
 
-def lora_merge(W: Tensor, A: Tensor, B: Tensor, alpha: float) -> Tensor:
+def lora_merge(W: torch.Tensor, A: torch.Tensor, B: torch.Tensor, alpha: float) -> torch.Tensor:
     wide = torch.float64 if torch.float64 in (W.dtype, A.dtype, B.dtype) else torch.float32
     with torch.no_grad():
         return (W.to(wide) + alpha / len(A) * B.to(wide) @ A.to(wide)).to(W.dtype)
@@ -82,21 +82,17 @@ def shape_and_dtype(candidate: Candidate, rng: Rng) -> None:
 
 
 def values(candidate: Candidate, rng: Rng) -> None:
-    """The result is W + alpha / r · B A."""
+    """The result is W + alpha / r · B A, to float64's precision where an argument is float64."""
     for sizes in SIZES:
         for weight, adapter in (
             (torch.float64, torch.float64),
             (torch.float32, torch.float32),
-            (torch.float32, torch.float64),
+            (torch.float64, torch.float32),
         ):
             inputs = given(rng, sizes, weight, adapter)
             call = Call(candidate, **inputs)
             cause = "A and B exchanged, alpha not divided by the rank, or another size taken for the rank"
             call.same("the merged weight", call.value, exact(**inputs).to(weight), cause=cause)
-
-
-def whole_alpha(candidate: Candidate, rng: Rng) -> None:
-    """alpha may be a whole number, smaller than the rank or zero."""
     for alpha in (3, 1, 0):
         inputs = given(rng, (3, 5, 2)) | {"alpha": alpha}
         call = Call(candidate, **inputs)
@@ -130,6 +126,15 @@ def layouts(candidate: Candidate, rng: Rng) -> None:
         call.same("the merged weight", got, want, cause="a `.view`, or an in-place operation on a parameter")
 
 
+def large(candidate: Candidate, rng: Rng) -> None:
+    """A product too large for float16 is no problem if the scale brings it back."""
+    inputs = given(rng, (3, 5, 2), torch.float16, torch.float16)
+    inputs |= {"A": 400 * torch.ones(2, 3).half(), "B": 400 * torch.ones(5, 2).half(), "alpha": 1e-4}
+    call = Call(candidate, **inputs)
+    cause = "B A computed in float16, whose largest number is 65,504"
+    call.same("the merged weight", call.value, exact(**inputs).half(), cause=cause)
+
+
 def rounded_once(candidate: Candidate, rng: Rng) -> None:
     """In half precision the result is the exact sum, rounded once."""
     for weight, bits in SIGNIFICANT.items():
@@ -147,30 +152,6 @@ def rounded_once(candidate: Candidate, rng: Rng) -> None:
                 got=f"{off:.2f} half steps away, at worst",
                 cause="product, scale or sum computed in half precision, or rounded before the sum",
             )
-
-
-def float64_kept(candidate: Candidate, rng: Rng) -> None:
-    """If one of the three is float64, nothing is rounded to float32 on the way."""
-    for name in ("W", "A", "B"):
-        inputs = given(rng, (4, 6, 4), torch.float32, torch.float32)
-        inputs[name] = normal(rng, *inputs[name].shape, dtype=torch.float64)
-        call = Call(candidate, **inputs)
-        call.same(
-            "the merged weight",
-            call.value,
-            exact(**inputs).to(inputs["W"].dtype),
-            cause="float32 for all, although an argument is float64",
-            tolerance=1e-12 if name == "W" else 1.3e-7,
-        )
-
-
-def large(candidate: Candidate, rng: Rng) -> None:
-    """A product too large for float16 is no problem if the scale brings it back."""
-    inputs = given(rng, (3, 5, 2), torch.float16, torch.float16)
-    inputs |= {"A": 400 * torch.ones(2, 3).half(), "B": 400 * torch.ones(5, 2).half(), "alpha": 1e-4}
-    call = Call(candidate, **inputs)
-    cause = "B A computed in float16, whose largest number is 65,504"
-    call.same("the merged weight", call.value, exact(**inputs).half(), cause=cause)
 
 
 # Right answers of other style, and wrong ones.
@@ -229,6 +210,10 @@ def zero_returns_w(W: Tensor, A: Tensor, B: Tensor, alpha: float) -> Tensor:
     return lora_merge(W, A, B, alpha) if B.any() else W
 
 
+def by_views(W: Tensor, A: Tensor, B: Tensor, alpha: float) -> Tensor:
+    return lora_merge(W.view(-1).view(W.shape), A, B, alpha)
+
+
 def minus(W: Tensor, A: Tensor, B: Tensor, alpha: float) -> Tensor:
     return lora_merge(W, A, B, -alpha)
 
@@ -264,16 +249,7 @@ TASK = Task(
     starter=STARTER,
     reference=lora_merge,
     hints=HINTS,
-    checks=(
-        shape_and_dtype,
-        values,
-        whole_alpha,
-        memory,
-        layouts,
-        rounded_once,
-        float64_kept,
-        large,
-    ),
+    checks=(shape_and_dtype, values, memory, layouts, large, rounded_once),
     wrong={
         "A and B exchanged": a_times_b,
         "alpha without the rank": scaled_by(lambda A, B, alpha: alpha),
@@ -285,6 +261,7 @@ TASK = Task(
         "alpha // rank": scaled_by(lambda A, B, alpha: alpha // len(A)),
         "subtracted": minus,
         "in place": in_place,
+        "through views": by_views,
         "W itself for a zero B": zero_returns_w,
         "the update only": update_only,
         "update rounded before the sum": update_rounded_first,
