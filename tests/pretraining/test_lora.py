@@ -3,14 +3,17 @@
 import copy
 import math
 
+import numpy as np
 import pytest
+import scipy.linalg
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 
-from lmprep.pretraining.lora import LoRALinear, add_lora, remove_lora
+from lmprep.architectures.transformer import GPT, GPTConfig, gpt2_weights
+from lmprep.pretraining.lora import LoRALinear, add_lora, best_low_rank, remove_lora
 
 seeds = st.integers(0, 2**32)
 
@@ -286,3 +289,152 @@ def test_a_layer_is_not_wrapped_twice() -> None:
 def test_one_string_is_no_list_of_names() -> None:
     with pytest.raises(TypeError, match="list"):
         add_lora(Model(), "query", rank=1, alpha=1.0)
+
+
+# --- a language model, against peft on transformers' GPT-2 -----------------------------------------------
+
+
+@pytest.mark.filterwarnings(
+    "ignore:`is_gradient_checkpointing`:FutureWarning"
+)  # peft asks transformers for it
+def test_an_adapted_gpt_is_peft_on_transformers_gpt2() -> None:
+    """GPT-2 stores its matrices as (in, out): `fan_in_fan_out`, and ΔW is (B A)ᵀ there."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    sizes = {"n_positions": 9, "n_embd": 12, "n_layer": 2, "n_head": 3}
+    settings = GPT2Config(vocab_size=17, **sizes, bos_token_id=0, eos_token_id=0)
+    theirs = GPT2LMHeadModel(settings).double().eval()
+    config = GPTConfig(
+        vocab_size=17, context_length=9, width=12, num_layers=2, num_heads=3, activation="gelu_tanh"
+    )
+    ours = GPT(config, torch.Generator()).double()
+    ours.load_state_dict(gpt2_weights(theirs.state_dict()))
+    ids = torch.randint(17, (3, 9), generator=torch.Generator().manual_seed(1))
+    before = ours(ids)
+
+    names = ["attention.qkv", "attention.output", "mlp.input", "mlp.output"]
+    parameters = add_lora(ours, names, rank=2, alpha=5.0)
+    assert torch.equal(ours(ids), before)
+    lora = LoraConfig(
+        r=2,
+        lora_alpha=5,
+        target_modules=["c_attn", "c_proj", "c_fc"],
+        fan_in_fan_out=True,
+        task_type="CAUSAL_LM",
+    )
+    peft = get_peft_model(theirs, lora).eval()
+    torch.testing.assert_close(peft(ids).logits, before, atol=1e-12, rtol=0)
+    adapters = [module for module in ours.modules() if isinstance(module, LoRALinear)]
+    layers = [module for module in peft.modules() if hasattr(module, "lora_A")]
+    assert len(parameters) == 2 * len(adapters) == 2 * len(layers) == 16
+    with torch.no_grad():
+        for number, (adapter, layer) in enumerate(zip(adapters, layers, strict=True)):
+            adapter.B.copy_(normal(*adapter.B.shape, seed=number))
+            layer.lora_A["default"].weight.copy_(adapter.A)
+            layer.lora_B["default"].weight.copy_(adapter.B)
+    adapted = ours(ids)
+    assert not torch.allclose(adapted, before, atol=1e-3)
+    torch.testing.assert_close(adapted, peft(ids).logits, atol=1e-10, rtol=0)
+    for adapter in adapters:
+        adapter.merge()
+    peft.merge_adapter()
+    torch.testing.assert_close(ours(ids), adapted, atol=1e-10, rtol=0)
+    torch.testing.assert_close(ours(ids), peft(ids).logits, atol=1e-10, rtol=0)
+    torch.testing.assert_close(adapters[0].base.weight.mT, layers[0].base_layer.weight, atol=1e-12, rtol=0)
+
+
+def test_an_adapter_has_the_sizes_of_its_base() -> None:
+    layer = adapted(wide=6, tall=4)
+    assert (layer.in_features, layer.out_features) == (6, 4)
+
+
+# --- the best change of a given rank ---------------------------------------------------------------------
+
+
+def problem(wide: int, tall: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """A change, correlated inputs (N, in) of uneven size, and their second moment."""
+    x = (
+        normal(40, wide, seed=seed)
+        @ normal(wide, wide, seed=seed + 1)
+        * torch.linspace(0.2, 3, wide).double()
+    )
+    return normal(tall, wide, seed=seed + 2), x, x.mT @ x / len(x)
+
+
+def lost(change: Tensor, A: Tensor, B: Tensor, x: Tensor) -> float:
+    return (x @ (change - B @ A).mT).square().sum().item() / len(x)
+
+
+@settings(max_examples=20)
+@given(wide=st.integers(3, 7), tall=st.integers(3, 7), rank=st.integers(1, 3), seed=st.integers(0, 2**31))
+def test_the_best_cut_is_the_weighted_svd_and_loses_its_tail(
+    wide: int, tall: int, rank: int, seed: int
+) -> None:
+    change, x, C = problem(wide, tall, seed)
+    A, B = best_low_rank(change, rank, C)
+    assert A.shape == (rank, wide)
+    assert B.shape == (tall, rank)
+    root = np.real(scipy.linalg.sqrtm(C.numpy()))
+    U, s, V = np.linalg.svd(change.numpy() @ root)
+    expected = (U[:, :rank] * s[:rank]) @ V[:rank] @ scipy.linalg.inv(root)
+    np.testing.assert_allclose((B @ A).numpy(), expected, atol=1e-6 * s[0])
+    assert lost(change, A, B, x) == pytest.approx((s[rank:] ** 2).sum(), rel=1e-6, abs=1e-9)
+
+
+@settings(max_examples=20)
+@given(rank=st.integers(1, 4), seed=st.integers(0, 2**31))
+def test_nothing_of_that_rank_loses_less(rank: int, seed: int) -> None:
+    change, x, C = problem(6, 5, seed)
+    A, B = best_low_rank(change, rank, C)
+    least = lost(change, A, B, x)
+    U, s, V = torch.linalg.svd(change)
+    assert least <= lost(change, s[:rank, None] * V[:rank], U[:, :rank], x) + 1e-9
+    for number in range(20):
+        size = 10.0 ** -(number % 5)
+        near = (part + size * normal(*part.shape, seed=seed + number) for part in (A, B))
+        assert least <= lost(change, *near, x) + 1e-9
+
+
+@settings(max_examples=20)
+@given(wide=st.integers(3, 7), tall=st.integers(3, 7), rank=st.integers(1, 3), seed=st.integers(0, 2**31))
+def test_for_white_inputs_it_is_the_truncated_svd(wide: int, tall: int, rank: int, seed: int) -> None:
+    change = normal(tall, wide, seed=seed)
+    U, s, V = torch.linalg.svd(change)
+    expected = U[:, :rank] * s[:rank] @ V[:rank]
+    for moment in (None, torch.eye(wide), 7 * torch.eye(wide).double()):
+        A, B = best_low_rank(change, rank, moment)
+        torch.testing.assert_close(B @ A, expected, atol=1e-8, rtol=0)
+
+
+def test_two_by_two_by_hand() -> None:
+    change, C = torch.diag(torch.tensor([2.0, 1.0])), torch.diag(torch.tensor([1.0, 100.0]))
+    A, B = best_low_rank(change, 1)
+    torch.testing.assert_close(B @ A, torch.diag(torch.tensor([2.0, 0.0])))
+    A, B = best_low_rank(change, 1, C)
+    torch.testing.assert_close(B @ A, torch.diag(torch.tensor([0.0, 1.0])))
+
+
+def test_the_full_rank_gives_the_change_back_and_the_dtype_stays() -> None:
+    change = normal(4, 6).float()
+    A, B = best_low_rank(change, 4, torch.zeros(6, 6))  # no inverse is needed
+    assert A.dtype == B.dtype == torch.float32
+    torch.testing.assert_close(B @ A, change)
+    torch.testing.assert_close(B.mT @ B, torch.eye(4))
+
+
+@pytest.mark.parametrize(
+    ("change", "rank", "moment", "says"),
+    [
+        (torch.ones(3), 1, None, "change"),
+        (torch.full((2, 3), math.nan), 1, None, "change"),
+        (torch.ones(2, 3), 0, None, "rank"),
+        (torch.ones(2, 3), 3, None, "rank"),
+        (torch.ones(2, 3), 1, torch.eye(2), "second_moment"),
+        (torch.ones(2, 3), 1, torch.full((3, 3), math.inf), "second_moment"),
+    ],
+)
+def test_bad_input_to_the_best_cut_is_named(
+    change: Tensor, rank: int, moment: Tensor | None, says: str
+) -> None:
+    with pytest.raises(ValueError, match=says):
+        best_low_rank(change, rank, moment)

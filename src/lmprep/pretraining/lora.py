@@ -1,6 +1,7 @@
 """LoRA: a frozen linear layer plus a trained product of two thin matrices.
 
 `add_lora` puts it into a model, `remove_lora` takes it out again and leaves every bit of the base as it was.
+`best_low_rank` needs no training: it finds the two thin matrices nearest to a change that is known.
 """
 
 import math
@@ -46,6 +47,7 @@ class LoRALinear(nn.Module):
             raise ValueError(f"alpha must be positive and finite, got {alpha}")
         self._trained = [parameter.requires_grad for parameter in base.parameters()]
         self.base = base.requires_grad_(False)
+        self.in_features, self.out_features = base.in_features, base.out_features
         self.scale = alpha / rank
         drawn = torch.randn(rank, base.in_features, generator=generator) / base.in_features**0.5
         self.A = nn.Parameter(drawn.to(base.weight))  # (r, in)
@@ -131,6 +133,45 @@ def remove_lora(model: nn.Module) -> None:
         for parameter, trained in zip(adapter.base.parameters(), adapter._trained, strict=True):
             parameter.requires_grad_(trained)
         model.set_submodule(path, adapter.base)
+
+
+@torch.no_grad()
+def best_low_rank(change: Tensor, rank: int, second_moment: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """A and B for which the mean of ‖ΔW x − B A x‖² over the inputs x is least.
+
+    B holds the `rank` orthonormal directions along which the outputs ΔW x are largest, and A = Bᵀ ΔW.
+
+    Args:
+        change: ΔW, (out, in).
+        rank: r, from 1 to the smaller of the change's two sizes.
+        second_moment: C = E[x xᵀ], (in, in); of white inputs, C = I, when None: B A is then the truncated
+            SVD of ΔW. If a bias may follow the change, C is the inputs' covariance.
+
+    Returns:
+        A (r, in) and B (out, r), in the dtype of `change`; the work is done in float64.
+
+    Raises:
+        ValueError: a size or the rank does not fit, or a number is NaN or infinite.
+
+    Source: Eckart and Young (1936) for white inputs, Izenman (1975) for others.
+    """
+    if change.ndim != 2 or not change.isfinite().all():
+        raise ValueError(f"change must be a finite matrix (out, in), got shape {tuple(change.shape)}")
+    if not 1 <= rank <= min(change.shape):
+        raise ValueError(f"rank must be from 1 to {min(change.shape)}, the smaller size, got {rank}")
+    width = change.size(1)
+    if second_moment is not None and (
+        second_moment.shape != (width, width) or not second_moment.isfinite().all()
+    ):
+        raise ValueError(
+            f"second_moment must be finite, of shape {(width, width)} like the inputs, "
+            f"got shape {tuple(second_moment.shape)}"
+        )
+    delta = change.double()
+    outputs = delta if second_moment is None else delta @ second_moment.double()
+    _, directions = torch.linalg.eigh(outputs @ delta.mT)  # of E[ΔWx (ΔWx)ᵀ], smallest first
+    B = directions[:, -rank:].flip(-1)  # (out, r)
+    return (B.mT @ delta).to(change), B.to(change)
 
 
 def _places(model: nn.Module) -> Iterator[tuple[str, nn.Linear]]:
