@@ -102,7 +102,7 @@ def transfer_problem(
     """
     spread = _finite("scale", scale, 1)
     if N < 1 or not (spread > 0).all() or not 0 <= noise < math.inf:
-        raise ValueError(f"want N from 1, scales above 0 and noise from 0, got {N}, {scale}, {noise}")
+        raise ValueError(f"want N from 1, scales above 0 and noise from 0, got {N}, {spread}, {noise}")
     X = random.standard_normal((N, len(spread))) * spread
     target, direction = random.standard_normal((2, len(spread)))
     direction = np.where(spread == spread.max(), direction, 0.0)

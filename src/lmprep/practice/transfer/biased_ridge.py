@@ -148,7 +148,7 @@ def scales(candidate: Candidate, rng: Rng) -> None:
 def whole_numbers(candidate: Candidate, rng: Rng) -> None:
     """Takes whole numbers, and memory that is not contiguous."""
     for N, D in ((6, 3), (2, 4)):
-        given = {
+        given: dict[str, Any] = {
             "X": rng.integers(-3, 4, (N, D)),
             "y": rng.integers(0, 9, N),
             "w0": rng.integers(1, 5, D),
@@ -157,7 +157,8 @@ def whole_numbers(candidate: Candidate, rng: Rng) -> None:
         given["X"][0] = np.arange(1, D + 1)
         compare(candidate, given, "whole numbers kept, so that the correction is cut off")
     given = drawn(rng, 6, 3, 1.0)
-    given["X"], given["w0"] = np.asfortranarray(given["X"]), np.repeat(given["w0"], 2)[::2]
+    doubled: Array = np.repeat(given["w0"], 2)
+    given["X"], given["w0"] = np.asfortranarray(given["X"]), doubled[::2]
     compare(candidate, given, "a view that needs contiguous memory")
 
 
