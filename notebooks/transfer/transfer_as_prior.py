@@ -221,7 +221,7 @@ claim("choice_keeps_the_gain", "20 examples, source at distance ¼, leave-one-ou
       chosen[20][0] / zeros[20], at_most=0.4, unit="×")  # fmt: skip
 
 # %% [markdown]
-# Just beyond distance 1 leave-one-out still takes the source now and then and pays for it. Far out it sees the harm and goes back to zero.
+# Near distance 1 leave-one-out pays a little for choosing from few examples. Far out it sees the harm and goes back to zero.
 # (Here $\lambda = 10$ is the best for zero: $40 \cdot 0.25 / 1$.)
 #
 # Without isotropy, direction matters too. The bias is $\lambda A^{-1}(w_s - w_t)$, and $A^{-1}$ is small along directions in which inputs vary
