@@ -1,4 +1,4 @@
-"""Pairs that are no pairs: each view is asked to find another thing's view, so nothing is shared to be kept."""
+"""Pairs that are no pairs: each view is asked for the view of another thing, so nothing is shared."""
 
 import functools
 

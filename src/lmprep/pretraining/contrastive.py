@@ -1,7 +1,8 @@
 """Contrastive learning: which row of the second view is this row's partner, and what the answers say.
 
-A batch is two sets of N embeddings, z1 and z2, both (N, D). Rows of the same index are two views of one thing;
-the other rows serve as negatives. Lengths do not matter: what takes embeddings divides each row by its own.
+A batch is two sets of N embeddings, z1 and z2, both (N, D). Rows of the same index are two views of one
+thing; the other rows serve as negatives. Lengths do not matter: what takes embeddings divides each row by its
+own.
 """
 
 import math
@@ -14,7 +15,7 @@ from lmprep.training.losses import cross_entropy, logsumexp
 
 
 def partner_loss(scores: Tensor) -> Tensor:
-    """Cross-entropy of finding each row's partner among the columns and each column's among the rows, averaged.
+    """Cross-entropy of finding each row's partner among the columns, and each column's, averaged.
 
     Args:
         scores: (N, N), larger where row and column fit better. Partners stand on the diagonal.
