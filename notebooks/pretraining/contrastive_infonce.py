@@ -246,7 +246,7 @@ claim("as_cca_does", "share of the space of canonical correlation analysis that 
 #
 # ## Without negatives: a few directions, or a single point
 #
-# Keep the pull on partners and drop the negatives: the loss is `alignment`, the mean squared distance of partners. Its row in
+# Keep the pull on partners and drop the negatives: the loss is `alignment`, the mean squared distance of partners {cite:p}`wang2020alignment`. Its row in
 # the figure is still on the right side, but most of its color is on the best-correlated factors. The loss is
 # lowest on the first alone, where partners agree best. This encoder has no bias and the inputs are symmetric around zero, so outputs
 # come in opposite pairs and cannot all be one point. Give it a bias, and they can. The *effective rank* below is $(\sum \lambda)^2 / \sum \lambda^2$ for the eigenvalues $\lambda$
@@ -432,10 +432,6 @@ claim("finds_translations", "unseen texts whose translation is nearest among all
 # As any hyper-parameter, on validation data by the task's own measure, or learned. CLIP learns the logarithm of $1/\tau$, starts at 0.07 and keeps $1/\tau$ at
 # 100 or below {cite:p}`radford2021clip`. A learned τ fits the scores; it need not be best for the vectors.
 # :::
-#
-# :::{dropdown} What do alignment and uniformity measure?
-# The two halves of the loss: how close partners are, and how evenly all vectors cover the sphere. As the number of negatives grows, InfoNCE separates into them {cite:p}`wang2020alignment`.
-# :::
 
 # %% [markdown] tags=["exercise"]
 # ## Your turn
@@ -467,6 +463,6 @@ check("info_nce", info_nce)
 # ## References
 #
 # - {cite:t}`oord2018representation`: InfoNCE, the density ratio, the bound. {cite:t}`poole2019variational`: a proof of it, and its bias.
-# - {cite:t}`wang2020alignment`: alignment and uniformity. {cite:t}`wang2021understanding`: what τ weighs. {cite:t}`jing2022understanding`: dimensional collapse.
+# - {cite:t}`wang2020alignment`: the loss as alignment and uniformity. {cite:t}`wang2021understanding`: what τ weighs. {cite:t}`jing2022understanding`: dimensional collapse.
 # - {cite:t}`gao2021simcse`, {cite:t}`wu2022esimcse`: sentences. {cite:t}`chen2020simclr`, {cite:t}`chen2021simsiam`: images. {cite:t}`radford2021clip`, {cite:t}`zhai2023sigmoid`: both.
 # - {cite:t}`tschannen2020mutual`: what the bound does not explain. {cite:t}`gao2021scalingcontrastive`: large batches in little memory.
