@@ -3,7 +3,9 @@
 Rows are words or sentences, and a map multiplies from the right: x W.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -138,6 +140,90 @@ NEGATIVE = (
 )
 
 REVIEWS = (*POSITIVE, *NEGATIVE)
+
+
+def short_reviews(
+    rows: Mapping[str, Sequence[Any]], number: int, rng: np.random.Generator, *, longest: int = 30
+) -> tuple[list[str], NDArray[np.int64]]:
+    """Texts of 6 to `longest` characters, half of them praise, which comes first, and their labels ±1.
+
+    Args:
+        rows: columns `text` and `label` (1 is praise), as `corpora.chinese_reviews()["test"][:]` has them.
+        number: how many to draw, even.
+        rng: draws them.
+        longest: in characters.
+
+    Raises:
+        ValueError: number is odd or below 2, or there are not so many short texts of a label.
+    """
+    if number < 2 or number % 2:
+        raise ValueError(f"number must be even and at least 2, got {number}")
+    texts: list[str] = []
+    for label in (1, 0):
+        same = [
+            text
+            for text, kind in zip(rows["text"], rows["label"], strict=True)
+            if kind == label and 6 <= len(text) <= longest
+        ]
+        if len(same) < number // 2:
+            raise ValueError(f"number must be at most {2 * len(same)} for label {label}, got {number}")
+        texts += [same[i] for i in rng.permutation(len(same))[: number // 2]]
+    return texts, np.repeat([1, -1], number // 2)
+
+
+def short_pairs(
+    rows: Mapping[str, Sequence[str]], number: int, rng: np.random.Generator, *, longest: int = 40
+) -> tuple[list[str], list[str]]:
+    """English texts of up to `longest` letters, and their Chinese translations.
+
+    Args:
+        rows: columns `english` and `chinese`, as `corpora.english_chinese_pairs()["test"][:]` has them.
+        number: how many to draw.
+        rng: draws them.
+        longest: of the English, in characters.
+
+    Raises:
+        ValueError: there are not so many short texts, or number is below 1.
+    """
+    short = [i for i, text in enumerate(rows["english"]) if len(text) <= longest]
+    if not 1 <= number <= len(short):
+        raise ValueError(f"number must be from 1 to {len(short)}, got {number}")
+    chosen = rng.permutation(short)[:number]
+    return [rows["english"][i] for i in chosen], [rows["chinese"][i] for i in chosen]
+
+
+def renumbered(x: Floats, rng: np.random.Generator) -> Floats:
+    """The vectors x (N, d), coordinates in another order, each negated with probability one half."""
+    order, signs = rng.permutation(x.shape[1]), rng.choice([-1, 1], x.shape[1])
+    return (x[:, order] * signs).astype(x.dtype)
+
+
+def precision_at_one(scores: ArrayLike) -> float:
+    """The share of rows of scores (N, N) with the largest entry on the diagonal: row i finds column i."""
+    found = np.argmax(scores, axis=1)
+    return float((found == np.arange(len(found))).mean())
+
+
+def topic_chances(topics: NDArray[np.int64], share: float = 0.45) -> NDArray[np.float64]:
+    """How likely each word is in a text about each topic: (K, V), rows sum to 1.
+
+    The share goes to the topic's own words, the rest to all words, each time equally.
+
+    Args:
+        topics: (V,), from 0 to K − 1, each at least once.
+        share: from 0 to 1.
+
+    Raises:
+        ValueError: a topic has no word, or the share is out of range.
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"share must be from 0 to 1, got {share}")
+    member = np.eye(topics.max() + 1)[topics].T  # (K, V)
+    sizes = member.sum(axis=1, keepdims=True)
+    if not sizes.all():
+        raise ValueError("topics must have each number from 0 to K − 1 at least once")
+    chances: NDArray[np.float64] = (1 - share) / len(topics) + share * member / sizes
+    return chances
 
 
 @dataclass(frozen=True)
