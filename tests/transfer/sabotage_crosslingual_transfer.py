@@ -11,10 +11,10 @@ THESIS = "pairs_bring_it_back"
 
 
 def sabotage(patch: MonkeyPatch) -> None:
-    sound = module.procrustes
+    sound = module.partial_procrustes
 
     @functools.wraps(sound)
     def transposed(X: Any, Y: Any) -> Any:
         return sound(X, Y).T
 
-    patch.setattr(module, "procrustes", transposed)
+    patch.setattr(module, "partial_procrustes", transposed)
