@@ -12,13 +12,13 @@ from lmprep.practice.task import Candidate, Task
 
 STATEMENT = r"""
 Write `reservoir_add(buf, item, n_seen, k, rng)`, one step of reservoir sampling. The list `buf` holds a
-uniform sample of the $n$ = `n_seen` items that came before, $\min(n, k)$ of them; afterwards it must hold a
-uniform sample of all $n + 1$, `item` included. Change `buf` in place; what the function returns is ignored.
-While $n < k$ the item is appended. From then on `buf` keeps its length: the item takes the seat of one that is
-there, or is dropped, and all others stay in their seats. Each seat is as likely to be taken as any other. With
-`k` = 0 nothing is stored. Chance comes from the NumPy generator `rng` alone. Items may be anything, also equal
-to each other or None; they are stored as they are, not copied. `n_seen` may be as large as $10^{12}$, so take
-neither time nor memory that grows with it.
+uniform sample of the $n$ = `n_seen` items that came before, $\min(n, k)$ of them; afterwards it must
+hold a uniform sample of all $n + 1$, `item` included. Change `buf` in place; what the function returns
+is ignored. While $n < k$ the item is appended. From then on `buf` keeps its length: the item takes the
+seat of one that is there, or is dropped, and all others stay in their seats. Each seat is as likely to
+be taken as any other. With `k` = 0 nothing is stored. Chance comes from the NumPy generator `rng`
+alone. Items may be anything, also equal to each other or None; they are stored as they are, not copied.
+`n_seen` may be as large as $10^{12}$, so take neither time nor memory that grows with it.
 """
 
 STARTER = '''
@@ -39,7 +39,7 @@ def reservoir_add(
 '''
 
 HINTS = (
-    "What must the probability be that the newest item is in the sample afterwards? Count it among those seen.",
+    "What must the probability be that the newest item is in the sample? Count it among those seen.",
     "Let a single draw decide both, whether the item gets a seat and which one: a whole number among as many "
     "as have now been seen.",
     "Append while fewer than k have been seen. After that draw a whole number from 0 to n_seen, both "
@@ -199,6 +199,8 @@ def any_item(candidate: Candidate, rng: Rng) -> None:
                        expected="the item itself, appended", got=str(call.value),
                        cause="a copy of the item, or a look at it: `if item`, `item not in buf`")  # fmt: skip
     taken = Call(repeated_equal(candidate), n_seen=1, k=1, trials=400, rng=rng)
+    taken.holds(taken.value >= 0, expected="items as they were", got="an item changed in place",
+                cause="a method that changes the item")  # fmt: skip
     share(
         taken,
         "a share of equal newcomers of",
@@ -210,7 +212,8 @@ def any_item(candidate: Candidate, rng: Rng) -> None:
 
 
 def repeated_equal(candidate: Candidate) -> Callable[..., int]:
-    """How often a newcomer that equals what is there, but is another object, takes the only seat."""
+    """How often a newcomer that equals what is there, but is another object, takes the only seat; −1 if an
+    item changes."""
 
     def run(n_seen: int, k: int, trials: int, rng: Rng) -> int:
         taken = 0
@@ -218,6 +221,8 @@ def repeated_equal(candidate: Candidate) -> Callable[..., int]:
             old, new = [1], [1]
             buf = [old]
             candidate(buf, new, n_seen, k, rng)
+            if (old, new) != ([1], [1]):
+                return -1
             taken += buf[0] is new
         return taken
 
