@@ -3,6 +3,7 @@
 Models here are classifiers: they map inputs (N, D) to logits (N, K), each example by itself.
 """
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple, SupportsIndex
@@ -10,11 +11,11 @@ from typing import NamedTuple, SupportsIndex
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from lmprep.training.loop import fit
-from lmprep.training.optim import Optimizer
+from lmprep.training.optim import Adam, Optimizer
 
 Example = tuple[Tensor, Tensor]
 
@@ -63,6 +64,7 @@ class ReplayBuffer:
         return torch.stack(inputs), torch.stack(labels)
 
 
+@torch.enable_grad()
 def fisher_diag(model: nn.Module, inputs: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
     """The diagonal of the Fisher information, averaged over the inputs.
 
@@ -88,7 +90,7 @@ def fisher_diag(model: nn.Module, inputs: Tensor, labels: Tensor | None = None) 
         raise ValueError(f"inputs must be (N, D) with N from 1, got {tuple(inputs.shape)}")
     if labels is not None and labels.shape != inputs.shape[:1]:
         raise ValueError(f"labels must be (N,) = ({len(inputs)},), got {tuple(labels.shape)}")
-    with torch.enable_grad(), _watched(layers) as passed:
+    with _watched(layers) as passed:
         log_p = F.log_softmax(model(inputs), dim=1)  # (N, K)
     weights = log_p.detach().exp() if labels is None else F.one_hot(labels, log_p.shape[1])
     outputs = [passed[name][1] for name in layers]
@@ -126,6 +128,68 @@ def ewc_penalty(
         raise ValueError(f"strength must be at least 0, got {strength}")
     charges = [(fisher[name] * (p - anchor[name]) ** 2).sum() for name, p in parameters.items()]
     return 0.5 * strength * torch.stack(charges).sum()
+
+
+def learn_in_turn(
+    start: nn.Module,
+    tasks: Sequence[Example],
+    *,
+    rate: float,
+    steps: int,
+    batch: int,
+    generator: torch.Generator,
+    rng: np.random.Generator,
+    strength: float = 0.0,
+    memory: int = 0,
+) -> list[nn.Module]:
+    """The model after each task: plain, with EWC (strength > 0) or with replay (memory > 0).
+
+    Args:
+        start: copied, not changed.
+        tasks: inputs (N, D) and labels (N,) of each.
+        rate, steps: of Adam, which starts anew with each task.
+        batch: examples per update; with replay, half of them old from the second task on.
+        generator, rng: draw the batches, and the memory.
+        strength: λ of `ewc_penalty`; Fishers add up, the latest anchor holds (Huszár, 2018).
+        memory: examples that the replay buffer holds.
+    """
+    model, buffer = copy.deepcopy(start), ReplayBuffer(memory, rng)
+    fisher: dict[str, Tensor] = {}
+    learned: list[nn.Module] = []
+    inputs, labels = tasks[0]
+
+    def next_batch(step: int) -> Example:
+        replayed = batch // 2 if buffer.examples else 0
+        chosen = torch.randint(len(inputs), (batch - replayed,), generator=generator)
+        if not replayed:
+            return inputs[chosen], labels[chosen]
+        old_inputs, old_labels = buffer.sample(replayed)
+        return torch.cat([inputs[chosen], old_inputs]), torch.cat([labels[chosen], old_labels])
+
+    def loss(model: nn.Module, examples: Example) -> Tensor:
+        value = F.cross_entropy(model(examples[0]), examples[1])
+        return value + ewc_penalty(model, fisher, learned[-1].state_dict(), strength) if fisher else value
+
+    for inputs, labels in tasks:
+        fit(model, next_batch, loss, optimizer=Adam(model.parameters(), lr=rate), num_steps=steps)
+        learned.append(copy.deepcopy(model))
+        for example in zip(inputs, labels, strict=True):
+            buffer.add(example)
+        if strength:
+            for name, values in fisher_diag(model, inputs).items():
+                fisher[name] = fisher.get(name, torch.zeros_like(values)) + values
+    return learned
+
+
+@torch.no_grad()
+def accuracy(model: nn.Module, task: Example) -> float:
+    """The share of inputs (N, D) whose label (N,) the model predicts."""
+    return (model(task[0]).argmax(dim=1) == task[1]).double().mean().item()
+
+
+def accuracy_matrix(models: Sequence[nn.Module], tasks: Sequence[Example]) -> NDArray[np.float64]:
+    """The accuracy of each model on each task: a row per model, a column per task."""
+    return np.array([[accuracy(model, task) for task in tasks] for model in models])
 
 
 class Scores(NamedTuple):
@@ -197,6 +261,35 @@ def prequential(model: nn.Module, batches: Sequence[Example], optimizer: Optimiz
             for batch in batches:
                 test_then_loss(model, batch)
     return torch.cat(hits)
+
+
+def guarded(
+    model: nn.Module,
+    chunks: Sequence[Sequence[Example]],
+    optimizer: Optimizer,
+    canary: Example,
+    tolerance: float = 1.0,
+) -> tuple[Tensor, list[float]]:
+    """Learn chunk by chunk; roll a chunk back if it costs canary accuracy.
+
+    Args:
+        model: changed in place.
+        chunks: batches as for `prequential`, in the order of the stream.
+        canary: inputs and trusted labels that no batch holds.
+        tolerance: how far canary accuracy may fall below its best; at 1 nothing is ever rolled back.
+
+    Returns:
+        Which examples were right before they were learned, (N,) bool, and the canary accuracy at the start
+        and after each chunk.
+    """
+    hits, scores = [], [accuracy(model, canary)]
+    for chunk in chunks:
+        snapshot = copy.deepcopy(model.state_dict())
+        hits.append(prequential(model, chunk, optimizer))
+        if accuracy(model, canary) < max(scores) - tolerance:
+            model.load_state_dict(snapshot)
+        scores.append(accuracy(model, canary))
+    return torch.cat(hits), scores
 
 
 def _linear_layers(model: nn.Module) -> dict[str, nn.Linear]:
