@@ -70,8 +70,17 @@ from lmprep.evidence import agrees, claim
 from lmprep.notebook import generator, rng, setup, show
 from lmprep.practice import check
 from lmprep.training.optim import SGD
-from lmprep.transfer.continual import (ReplayBuffer, accuracy, accuracy_matrix, cl_metrics,
-    ewc_penalty, fisher_diag, guarded, learn_in_turn, prequential)  # fmt: skip
+from lmprep.transfer.continual import (
+    ReplayBuffer,
+    accuracy,
+    accuracy_matrix,
+    cl_metrics,
+    ewc_penalty,  # fmt: skip
+    fisher_diag,
+    guarded,
+    learn_in_turn,
+    prequential,
+)
 
 device = setup()
 
