@@ -1,4 +1,4 @@
-"""A buffer of the newest examples: older sites lose their seats, and replay has nothing of them to show."""
+"""A buffer that counts but stores nothing: replay trains on new images alone, like plain training."""
 
 import functools
 
@@ -15,6 +15,5 @@ def sabotage(patch: MonkeyPatch) -> None:
     @functools.wraps(sound)
     def broken(self, example):
         self.num_seen += 1
-        self.examples = [*self.examples, example][-self.capacity :] if self.capacity else []
 
     patch.setattr(module.ReplayBuffer, "add", broken)
