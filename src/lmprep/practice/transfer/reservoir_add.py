@@ -388,7 +388,7 @@ TASK = Task(
         "always replaces": seat_by(lambda n, k, rng: int(rng.integers(k))),
         "always replaces, no seats": never_asks_about_seats,
         "first k only": full(lambda buf, item, n, k, rng: None),
-        "last k only": full(lambda buf, item, n, k, rng: (buf.pop(0), buf.append(item))),
+        "last k only": full(lambda buf, item, n, k, rng: buf.__setitem__(slice(None), [*buf[1:], item])),
         "ring": seat_by(lambda n, k, rng: n % k),
         "n_seen with the newcomer": seat_by(lambda n, k, rng: int(rng.integers(n))),
         "one too many to draw from": seat_by(lambda n, k, rng: int(rng.integers(n + 2))),
