@@ -11,14 +11,14 @@ from lmprep.practice.checks import Call, Rng
 from lmprep.practice.task import Candidate, Task
 
 STATEMENT = r"""
-Write `reservoir_add(buf, item, n_seen, k, rng)`, one step of reservoir sampling. The list `buf` holds a
-uniform sample of the $n$ = `n_seen` items that came before, $\min(n, k)$ of them; afterwards it must
-hold a uniform sample of all $n + 1$, `item` included. Change `buf` in place; what the function returns
-is ignored. While $n < k$ the item is appended. From then on `buf` keeps its length: the item takes the
-seat of one that is there, or is dropped, and all others stay in their seats. Each seat is as likely to
-be taken as any other. With `k` = 0 nothing is stored. Chance comes from the NumPy generator `rng`
-alone. Items may be anything, also equal to each other or None; they are stored as they are, not copied.
-`n_seen` may be as large as $10^{12}$, so take neither time nor memory that grows with it.
+Write `reservoir_add(buf, item, n_seen, k, rng)`, one step of reservoir sampling: the list `buf` holds a
+uniform sample of the $n$ = `n_seen` items that came before, $\min(n, k)$ of them, and afterwards it
+must hold a uniform sample of all $n + 1$, `item` included. Change `buf` in place; what the function
+returns is ignored. While $n < k$ the item is appended; from then on it takes the seat of an item that
+is there, each seat being as likely as any other, or is dropped, and all others stay in their seats.
+With `k` = 0 nothing is stored, and `n_seen` may be as large as $10^{12}$, so take neither time nor
+memory that grows with it. Chance comes from the NumPy generator `rng` alone. Items may be anything,
+also equal to each other or None; they are stored as they are, not copied.
 """
 
 STARTER = '''
@@ -153,15 +153,6 @@ def newest(candidate: Candidate, rng: Rng) -> None:
         share(call, "a share of newcomers of", sum(call.value), 1500, k / (n_seen + 1),
               "a constant probability, a newcomer that always gets a seat or never does, or n_seen taken "
               "with the newcomer, where it is without")  # fmt: skip
-
-
-def seats(candidate: Candidate, rng: Rng) -> None:
-    """Each seat is as likely to be taken as any other."""
-    for n_seen, k in ((2, 2), (4, 3), (6, 5)):
-        call = Call(repeated(candidate), n_seen=n_seen, k=k, trials=1500, rng=rng)
-        for seat, taken in enumerate(call.value):
-            share(call, f"seat {seat} taken in a share of", taken, 1500, 1 / (n_seen + 1),
-                  "always the same seat, or a range without the first or the last one")  # fmt: skip
 
 
 def uniform(candidate: Candidate, rng: Rng) -> None:
@@ -372,9 +363,8 @@ TASK = Task(
         size,
         no_seats,
         others_stay,
-        newest,
-        seats,
         uniform,
+        newest,
         chance_from_rng,
         any_item,
         long_streams,
@@ -411,6 +401,8 @@ TASK = Task(
         "appended, then one dropped": drops_when_full,
         "a generator of its own": own_generator,
         "a generator seeded by n_seen": same_generator,
+        "a window of 20": seat_by(lambda n, k, rng: int(rng.integers(min(n, 20) + 1))),
+        "a window of 60": seat_by(lambda n, k, rng: int(rng.integers(min(n, 60) + 1))),
         "Python's random": seat_by(lambda n, k, rng: random.randrange(n + 1)),
     },
     also_right={
