@@ -70,7 +70,10 @@ from lmprep.notebook import generator, setup, show
 from lmprep.practice import check
 from lmprep.training.loop import fit
 from lmprep.training.optim import SGD, Adam
-from lmprep.transfer.multitask import HardShare, UncertaintyWeight, task_gradients
+from lmprep.transfer.multitask import (
+    Arms, HardShare, UncertaintyWeight, help_desk,
+    help_desk_losses, help_desk_network, task_gradients,
+)  # fmt: skip
 
 device = setup()
 
@@ -89,46 +92,34 @@ device = setup()
 show(HardShare, task_gradients)
 
 # %% [markdown]
-# The messages are synthetic: eight hidden numbers per message decide all labels, and the network sees 20 noisy mixtures of them. The length is kept in
-# standard deviations; `unit` converts.
+# The messages are synthetic: eight hidden numbers decide all labels, and the network sees 20 noisy mixtures of them. To compare many settings
+# cheaply, networks train side by side: `Arms` is a linear layer that holds $R$ copies of its weights, equal at the start. Arms share nothing, so the sum of their
+# losses trains each as if it were alone. First one arm, in three units.
+
 
 # %%
-g = generator(1)
-mix, to_topic = torch.randn(8, 20, generator=g), torch.randn(8, 4, generator=g)
-to_sentiment, to_length = torch.randn(2, 8, generator=g)
-to_length = to_length / to_length.norm()  # so that lengths have variance 1
+show(Arms, help_desk_losses)
 
-
-def messages(n: int) -> tuple[Tensor, ...]:
-    """Inputs (n, 20), topics, sentiments and lengths (n,)."""
-    z = torch.randn(n, 8, generator=g)
-    x = torch.tanh(z @ mix) + 0.3 * torch.randn(n, 20, generator=g)
-    return x, (z @ to_topic).argmax(dim=1), (z @ to_sentiment > 0).long(), z @ to_length
-
-
-train, validation, test = messages(400), messages(1000), messages(2000)
-
-torch.manual_seed(torch.randint(10**6, (), generator=g).item())
-heads = {"topic": nn.Linear(8, 4), "sentiment": nn.Linear(8, 2), "length": nn.Linear(8, 1)}
-small = HardShare(nn.Sequential(nn.Linear(20, 8), nn.ReLU()), heads).double()
-x, topic, sentiment, length = train
+# %%
+train, validation, test = help_desk((400, 1000, 2000), generator(1))
+small, shares = help_desk_network(1, 8, generator(2)).double(), {}
 trunk = list(small.trunk.parameters())
-shares = {}
-for unit in (1 / 80 * 30, 1, 30):
-    outputs = small(x.double())
-    losses = torch.stack([
-        F.cross_entropy(outputs["topic"], topic),
-        F.cross_entropy(outputs["sentiment"], sentiment),
-        F.mse_loss(outputs["length"][:, 0], unit * length.double()),
-    ])  # (n,)  # fmt: skip
+for unit in (
+    0.375,
+    1,
+    30,
+):  # standard deviation of the length in lines, in itself, in characters
+    losses = help_desk_losses(small, train, torch.tensor([unit], dtype=torch.float64))[
+        :, 0
+    ]  # (n,)
     G = task_gradients(losses, trunk)  # (n, P)
     shares[unit] = G.norm(dim=1) / G.norm(dim=1).sum()
     print(f"sd of length {unit:6.3f}: losses {losses.detach().numpy().round(2)}, "
           f"shares of the trunk's gradient {shares[unit].numpy().round(3)}")  # fmt: skip
 
-losses.sum().backward(retain_graph=True)  # the last one: characters
+losses.sum().backward(retain_graph=True)  # the last losses: characters
 summed = torch.cat([parameter.grad.flatten() for parameter in trunk])
-agrees("rows_add_up", "Tensor.backward of the summed loss", G.sum(dim=0), summed, atol=1e-12, rtol=1e-12)
+agrees("rows_add_up", "torch.Tensor.backward", G.sum(dim=0), summed, atol=1e-12, rtol=1e-12)
 claim("length_dominates", "lengths in characters: the length's share of the gradient norms on the trunk",
       shares[30][2], at_least=0.9)  # fmt: skip
 
@@ -154,18 +145,16 @@ show(UncertaintyWeight)
 # %%
 kinds = ["ce", "ce", "mse"]
 weighting = UncertaintyWeight(kinds, losses)  # starts at the best s for these losses
-spread = weighting.log_variances[2].exp().detach()
-reference = F.gaussian_nll_loss(outputs["length"][:, 0], 30 * length.double(), spread.expand(400))
-only_length = UncertaintyWeight(["mse"], losses[2:])
+alone = UncertaintyWeight(["mse"], losses[2:] / 2)  # at a variance that is not the best one
+residuals = small(train[0].double())["length"].flatten() - 30 * train[3].double()
+variance = alone.log_variances.exp().expand(400)
+reference = F.gaussian_nll_loss(residuals, torch.zeros_like(residuals), variance)
 agrees("gaussian_likelihood", "torch.nn.functional.gaussian_nll_loss",
-       only_length(losses[2:]).detach(), reference.detach(), atol=1e-12)  # fmt: skip
+       alone(losses[2:]).detach(), reference.detach(), atol=1e-12)  # fmt: skip
 
 times = torch.tensor([1, 1, 1000], dtype=torch.float64)
 louder = UncertaintyWeight(kinds, times * losses)
-before, after = (
-    task_gradients([objective], trunk)
-    for objective in (weighting(losses), louder(times * losses))
-)  # fmt: skip
+before, after = task_gradients([weighting(losses), louder(times * losses)], trunk)
 (slope,) = torch.autograd.grad(weighting(losses), weighting.log_variances, retain_graph=True)
 claim("closed_form", "largest slope of the objective in s at s = log 2cL, float64",
       slope.abs().max(), at_most=1e-12)  # fmt: skip
@@ -181,69 +170,40 @@ claim("scale_cancels", "one loss × 1000, s at its best: relative change of the 
 #
 # ## Under SGD, much of the damage is the learning rate
 #
-# Is it the mixture on the trunk, or the step that a large loss allows? To compare many settings cheaply, train them side by side: each
-# layer holds $R$ copies of its weights, one per *arm*, equal at the start. Arms share nothing, so the
-# sum of their losses trains each as if it were alone. With SGD, an arm's learning rate is a factor on its loss.
+# Is it the mixture on the trunk, or the step that a large loss allows? Seven arms have plain sums, each with a rate of its own: with SGD, that is
+# a factor on the arm's loss. The last two, at rate 0.1, are weighted; $s$ starts at $\log 2cL$ and at 0. For lengths, $R^2$ is the share of the variance that is explained.
+
 
 # %%
-class Arms(nn.Module):
-    """R linear layers side by side: (N, D) or (R, N, D) to (R, N, K)."""
-
-    def __init__(self, num_arms: int, inputs: int, outputs: int, g: torch.Generator) -> None:
-        super().__init__()
-        start = torch.randn(inputs, outputs, generator=g) / inputs**0.5
-        self.weight = nn.Parameter(start.repeat(num_arms, 1, 1))
-        self.bias = nn.Parameter(torch.zeros(num_arms, 1, outputs))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x @ self.weight + self.bias
-
-
-def network(num_arms: int) -> HardShare:
-    g = generator(2)
-    trunk = nn.Sequential(Arms(num_arms, 20, 8, g), nn.ReLU())
-    sizes = {"topic": 4, "sentiment": 2, "length": 1}
-    return HardShare(trunk, {name: Arms(num_arms, 8, size, g) for name, size in sizes.items()})
-
-
-def cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
-    """(R, N, K) and (N,) to one mean per arm, (R,)."""
-    rows = F.cross_entropy(logits.flatten(0, 1), labels.repeat(len(logits)), reduction="none")
-    return rows.view(len(logits), -1).mean(dim=1)
-
-
-def three_losses(model: HardShare, data: tuple[Tensor, ...], units: Tensor) -> Tensor:
-    """Topic, sentiment and length of every arm: (3, R)."""
-    x, topic, sentiment, length = data
-    out = model(x)
-    error = out["length"][..., 0] - units[:, None] * length  # (R, N)
-    return torch.stack([cross_entropies(out["topic"], topic),
-                        cross_entropies(out["sentiment"], sentiment),
-                        error.square().mean(dim=1)])  # fmt: skip
-
-
 @torch.no_grad()
 def scores(model: HardShare, data: tuple[Tensor, ...], units: Tensor) -> Tensor:
     """Accuracy, accuracy, and the share of the length's variance that is explained: (3, R)."""
     x, topic, sentiment, length = data
     out = model(x)
     error = out["length"][..., 0] / units[:, None] - length
-    right = [(out["topic"].argmax(dim=-1) == topic).float().mean(dim=1),
-             (out["sentiment"].argmax(dim=-1) == sentiment).float().mean(dim=1)]  # fmt: skip
-    return torch.stack([*right, 1 - error.square().mean(dim=1) / length.var()])
+    topics = (out["topic"].argmax(dim=-1) == topic).float().mean(dim=1)
+    sentiments = (out["sentiment"].argmax(dim=-1) == sentiment).float().mean(dim=1)
+    return torch.stack([topics, sentiments, 1 - error.square().mean(dim=1) / length.var()])
+
+
+def table(arms: dict[str, Tensor], values: Tensor) -> None:
+    print("  ".join(f"{name:>12}" for name in (*arms, "topic", "sentiment", "length, R²")))
+    for arm, column in enumerate(values.T):
+        settings = [f"{setting[arm].item():12.4g}" for setting in arms.values()]
+        print("  ".join(settings + [f"{value:12.2f}" for value in column]))
 
 
 # %%
 plain = [(1, 0.3), (1, 0.1), (1, 0.03), (1, 0.01), (30, 0.01), (30, 0.005), (30, 0.002)]
 units, rates = torch.tensor([*plain, (30, 0.1), (30, 0.1)]).T  # the last two are weighted
-sgd_model, n = network(len(units)), len(plain)
+sgd_model, n = help_desk_network(len(units), 8, generator(2)), len(plain)
 with torch.no_grad():
-    weighting = UncertaintyWeight(kinds, three_losses(sgd_model, train, units)[:, n:])
+    weighting = UncertaintyWeight(kinds, help_desk_losses(sgd_model, train, units)[:, n:])
 weighting.log_variances.data[:, 1] = 0  # the last arm starts at s = 0
 
 
 def sgd_loss(model: HardShare, data: tuple[Tensor, ...]) -> Tensor:
-    losses = three_losses(model, data, units)
+    losses = help_desk_losses(model, data, units)
     objectives = torch.cat([losses[:, :n].sum(dim=0), weighting(losses[:, n:])])  # (R,)
     return (rates * objectives).sum()
 
@@ -251,11 +211,7 @@ def sgd_loss(model: HardShare, data: tuple[Tensor, ...]) -> Tensor:
 parameters = [*sgd_model.parameters(), *weighting.parameters()]
 fit(sgd_model, [train], sgd_loss, optimizer=SGD(parameters, lr=1.0), num_steps=200)
 chosen, sgd = scores(sgd_model, validation, units), scores(sgd_model, test, units)
-print("sd of length  rate    topic  sentiment  length explained")
-for arm, (unit, rate) in enumerate(zip(units, rates, strict=True)):
-    how = "" if arm < n else "  weighted, s starts at " + ("log 2cL" if arm == n else "0")
-    values = "     ".join(f"{value:.2f}" for value in sgd[:, arm])
-    print(f"{unit:12g}  {rate:<6.3f}  {values}{how}")
+table({"sd of length": units, "rate": rates}, sgd)
 
 best, forced = chosen[:, :4].mean(dim=0).argmax(), 4 + chosen[:, 4:n].mean(dim=0).argmax()
 same_rate = 3  # standardized, at the largest rate that characters were given
@@ -276,41 +232,44 @@ claim("sgd_rate_costs", "SGD, standardized: topic accuracy at its best rate less
 # then lost in the rounding of float32, which leaves a trunk that only the length has trained.
 
 # %%
-# Try: width 32 in network() (two places). A wide trunk keeps enough of everything by chance, so the plain
-# sum loses less, and the thesis fails. Factor 0.01 shows the other side: the length goes unheard.
+# Try: width = 32. A wide trunk keeps something of everything, trained or not, so the plain sum loses
+# less. Or let s start as if all losses were 1, torch.ones_like(start) in place of start: in 150 steps
+# of about 0.02 it cannot get to log 10⁴.
+width, adam_rates = 8, (0.003, 0.01, 0.03)
 factors = [1e-2, 1, 10, 100, 1e4, 1e8]
 plain = [(1, factor) for factor in factors] + [(30, 1)]
 weighted = [(1, 1), (1, 1e4), (30, 1), (1000, 1)]  # (sd of length, factor on its loss)
-adam_rates, n = (0.003, 0.01, 0.03), len(plain)
 units, factor = torch.tensor(plain + weighted).T
-scale = torch.stack([torch.ones_like(factor), torch.ones_like(factor), factor])  # (3, R)
+scale, n = torch.ones(3, len(units)), len(plain)
+scale[2] = factor
 
-chosen, tested = [], []
-for rate in adam_rates:
-    model = network(len(units))
+
+def adam_run(rate: float) -> tuple[HardShare, UncertaintyWeight]:
+    model = help_desk_network(len(units), width, generator(2))
     with torch.no_grad():
-        start = scale * three_losses(model, train, units)
-    weighting = UncertaintyWeight(kinds, start[:, n:])
+        start = (scale * help_desk_losses(model, train, units))[:, n:]
+    weighting = UncertaintyWeight(kinds, start)
 
-    def adam_loss(model: HardShare, data: tuple[Tensor, ...]) -> Tensor:
-        losses = scale * three_losses(model, data, units)
+    def loss(model: HardShare, data: tuple[Tensor, ...]) -> Tensor:
+        losses = scale * help_desk_losses(model, data, units)
         return losses[:, :n].sum() + weighting(losses[:, n:]).sum()
 
     groups = [{"params": model.parameters(), "lr": rate},
               {"params": weighting.parameters(), "lr": 0.02}]  # fmt: skip
-    fit(model, [train], adam_loss, optimizer=Adam(groups), num_steps=150)
-    chosen.append(scores(model, validation, units).mean(dim=0))
-    tested.append(scores(model, test, units))
-pick = torch.stack(chosen).argmax(dim=0)  # (R,): the rate that is best on validation data
-adam = torch.stack(tested)[pick, :, torch.arange(len(units))].T  # (3, R)
+    fit(model, [train], loss, optimizer=Adam(groups), num_steps=150)
+    return model, weighting
 
-print("sd of length  factor  rate   topic  sentiment  length explained")
-for arm in range(len(units)):
-    how = "" if arm < n else "  uncertainty weighting"
-    values = "     ".join(f"{value:.2f}" for value in adam[:, arm])
-    print(f"{units[arm]:12g}  {factor[arm]:<6.0e}  {adam_rates[pick[arm]]:<5g}  {values}{how}")
 
-# %% tags=["hide-input"]
+runs = [adam_run(rate) for rate in adam_rates]
+chosen = torch.stack([scores(model, validation, units).mean(dim=0) for model, _ in runs])
+pick = chosen.argmax(dim=0)  # (R,): the rate that is best on validation data
+tested = torch.stack([scores(model, test, units) for model, _ in runs])
+adam = tested[pick, :, torch.arange(len(units))].T  # (3, R)
+settings = {"sd of length": units, "factor": factor, "rate": torch.tensor(adam_rates)[pick]}
+table(settings, adam)
+print(f"The last {len(weighted)} rows: uncertainty weighting.")
+
+# %% mystnb={"image": {"alt": "Two charts above one another, against the factor on the length's loss, from 0.01 to 100 million. Above, the length's share of the gradient on the trunk rises from near zero to one. Below, under the plain sum, topic accuracy falls between the factors 1 and 10 thousand and then stays level, while the explained variance of the length is lowest at the factor 0.01. With uncertainty weighting, both lines are level between the factors 1 and 10 thousand."}} tags=["hide-input"]
 first, last = 1, factors.index(1e4)
 fig, (above, below) = plt.subplots(2, 1, figsize=(6.4, 5.4), sharex=True)
 own = shares[1][2]
@@ -320,7 +279,9 @@ above.set(title="The louder the length's loss, the more of the trunk's gradient 
           ylabel="share at the start", ylim=(0, 1.05))  # fmt: skip
 for task, color in (("topic", "#0072b2"), ("length", "#d55e00")):
     row = ["topic", "sentiment", "length"].index(task)
-    below.plot(factors, adam[row, : len(factors)], "o-", color=color, label=f"{task}, plain sum")
+    below.plot(
+        factors, adam[row, : len(factors)], "o-", color=color, label=f"{task}, plain sum"
+    )
     below.plot([1, 1e4], adam[row, [n, n + 1]], "s--", color=color, label=f"{task}, weighted")
 below.set(title="… and the fewer topics are right, unless weights are learned", xscale="log",
           xlabel="factor on the loss of the length", ylabel="accuracy, or variance explained",
@@ -350,19 +311,18 @@ claim("weights_do_not_grow_heads", "uncertainty weighting: length's variance exp
 # $2L \approx 1800$; from $s = 0$, the first step adds $0.1\,(\frac12 \cdot 900 - \frac12) \approx 45$ to $s$, the weight becomes $e^{-45}$, and on the way back $s$ loses at most 0.05 per step.
 # Both rows look well if only topics are reported. A learned weight sets the mixture; the target's scale is the head's problem. Standardize first.
 #
-# The weights also follow something else. Here they are for the factor 1 and the largest rate:
+# The weights also follow something else. Look at the sentiment under the factor 1 and the largest rate:
 
 # %%
+(model, weighting), fresh = runs[-1], help_desk_network(1, width, generator(2))
 with torch.no_grad():
-    on_train = three_losses(model, train, units)[:, n]
-    on_validation = three_losses(model, validation, units)[:, n]
-began, ended = 0.5 / start[:, n], weighting.weights()[:, 0].detach()
-print("task       weight at first  at the end  training loss  validation loss")
-for row, task in enumerate(("topic", "sentiment", "length")):
-    print(f"{task:9}  {began[row]:15.2f}  {ended[row]:10.2f}  {on_train[row]:13.3f}  "
-          f"{on_validation[row]:15.3f}")  # fmt: skip
+    began = 0.5 / help_desk_losses(fresh, train, torch.ones(1))[:, 0]
+    ended = weighting.weights()[:, 0]
+    on_train, on_validation = (
+        help_desk_losses(model, part, units)[:, n] for part in (train, validation)
+    )
 claim("memorized_weighs_more", "sentiment, largest rate: factor by which its learned weight grew",
-      ended[1] / began[1], at_least=6, unit="×")  # fmt: skip
+      ended[1] / began[1], at_least=5, unit="×")  # fmt: skip
 claim("while_it_overfits", "the same network: validation loss of sentiment over its training loss",
       on_validation[1] / on_train[1], at_least=5, unit="×")  # fmt: skip
 
@@ -370,57 +330,15 @@ claim("while_it_overfits", "the same network: validation loss of sentiment over 
 # The sentiments of 400 messages are memorized: the training loss nearly vanishes, so the weight, on its way to $1/(2L)$, rises and rises. "Certain"
 # here means *fits the training set*: on validation data the same network is confidently wrong. The less is left to learn, the more the task's gradient is scaled up.
 #
-# ## Fifty labels beside two thousand: proportional sampling starves the small task
+# ## Drawing a task more often is a weight, too
 #
-# Losses are not all that can be unequal. Let one task have 50 labels and another 2000, and draw a task for each of 200 updates with probability
-# $p_i \propto n_i^{1/T}$. $T = 1$ is proportional to size, large $T$ nearly equal; T5 tried this, and equal and capped mixing {cite:p}`raffel2020exploring`
-# (for languages, the same rule is usually written $n_i^\alpha$). The big task either depends on the same three hidden numbers as the small one or, as a control, on three others.
-
-# %%
-def sampled(temperature: float | None, hidden: slice, draws: int = 4) -> Tensor:
-    """Test accuracy of the 50-label task, (draws,); None: the big task is never drawn."""
-    g = generator(3)
-    mix = torch.randn(draws, 8, 40, generator=g)
-    to_small, to_big = torch.randn(draws, 3, 4, generator=g), torch.randn(draws, 3, 12, generator=g)
-    z = torch.randn(draws, 3050, 8, generator=g)
-    x = torch.tanh(z @ mix) + torch.randn(draws, 3050, 40, generator=g)
-    small = (z[..., :3] @ to_small).argmax(dim=-1)  # the first 50 train, the last 1000 test
-    labels = {"small": small, "big": (z[..., hidden] @ to_big).argmax(dim=-1)}
-    rows = {"small": (0, 50), "big": (50, 2050)}
-    sizes = torch.tensor([50.0, 2000.0])
-    p = torch.tensor([1.0, 0.0]) if temperature is None else sizes ** (1 / temperature)
-    trunk = nn.Sequential(Arms(draws, 40, 8, g), nn.ReLU())
-    model = HardShare(trunk, {"small": Arms(draws, 8, 4, g), "big": Arms(draws, 8, 12, g)})
-
-    def loss(model: HardShare, step: int) -> Tensor:
-        task = ("small", "big")[torch.multinomial(p, 1, generator=g).item()]
-        row = torch.randint(*rows[task], (32,), generator=g)
-        logits = model(x[:, row])[task]
-        return F.cross_entropy(logits.flatten(0, 1), labels[task][:, row].flatten()) * draws
-
-    fit(model, lambda step: step, loss, optimizer=Adam(model.parameters(), lr=0.02), num_steps=200)
-    with torch.no_grad():
-        return (model(x[:, 2050:])["small"].argmax(-1) == small[:, 2050:]).float().mean(dim=1)
-
-
-related, unrelated = slice(0, 3), slice(3, 6)
-mixtures = {"alone": sampled(None, related), "T = 1, related": sampled(1, related),
-            "T = 5, related": sampled(5, related), "T = 5, unrelated": sampled(5, unrelated)}  # fmt: skip
-for name, accuracy in mixtures.items():
-    print(f"{name:16}  mean {accuracy.mean():.2f}  draws {accuracy.numpy().round(2)}")
-claim("a_relative_beats_a_stranger", "50 labels, T = 5: accuracy beside a related big task less that beside "
-      "an unrelated one", (mixtures["T = 5, related"] - mixtures["T = 5, unrelated"]).mean(),
-      at_least=0.07)  # fmt: skip
-claim("a_relative_does_not_hurt", "50 labels, T = 5: accuracy beside a related big task less that alone",
-      (mixtures["T = 5, related"] - mixtures["alone"]).mean(), at_least=-0.02)  # fmt: skip
-claim("proportional_starves", "50 labels beside a related task: accuracy at T = 5 less that at T = 1",
-      (mixtures["T = 5, related"] - mixtures["T = 1, related"]).mean(), at_least=0.1)  # fmt: skip
-
-# %% [markdown]
-# In proportion to size the small task is drawn for about 1 update in 41, five of 200, and its own head hardly learns, however good the trunk is. At $T = 5$ it gets about a third of them. Then the neighbor
-# matters. Beside the unrelated task it does worse than alone, since eight features must serve both. Beside the related one it does at least as well,
-# and in most draws better, although it was drawn for only a third of the updates. So the temperature decides whether the small task is trained at
-# all; whether company helps, only the comparison with *alone* can say. What disagreeing tasks do to the trunk is a question of directions, and no weight answers it.
+# Tasks can be unequal in size as well. If each update draws one task, task $i$ with probability $p_i$, the trunk's expected gradient is $\sum_i p_i \nabla L_i$: sampling is weighting, with more noise.
+# One thing differs. A head learns only when its task is drawn, and Adam's scaling does not make up for that.
+#
+# Take 50 labels beside 2000. In proportion to size, the small task gets 50 of 2050 draws, 1 update in 41. With $p_i \propto n_i^{1/T}$, the
+# ratio of 40 shrinks to $40^{1/T}$: at a *temperature* of $T = 5$ it is 2.1, and the small task gets a third of the updates. $T = 1$ is proportional, large $T$ nearly equal; T5 tried these and
+# a cap on the size {cite:p}`raffel2020exploring`. The price is repetition: 50 examples come again and again, and are memorized. Whether the big task helps at all,
+# a temperature cannot tell. Compare with the small task trained alone, and with an unrelated big task as the control. If the two want different features of a small trunk, weights only choose who loses.
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
@@ -429,7 +347,7 @@ claim("proportional_starves", "50 labels beside a related task: accuracy at T = 
 # any sharing has to beat. What separates tasks is a head each, or adapters. Train the baseline first: several of the losses of multitask runs are found
 # only by it.
 #
-# **"`losses = [loss1, loss2, loss3]; sum(losses).backward(); optimizer.step()`."** A complete program in form, and it trains nothing in particular: the losses must come from the outputs of this batch and its labels. Called in a loop
+# **"`losses = [loss1, loss2, loss3]; sum(losses).backward(); optimizer.step()`."** The losses must come from the outputs of this batch and its labels. Called in a loop
 # without `zero_grad()`, it steps along the sum of all gradients so far. Print `task_gradients(losses, trunk).norm(dim=1)` once: a row of zeros is a loss that does not
 # reach the trunk.
 #
@@ -470,10 +388,6 @@ claim("proportional_starves", "50 labels beside a related task: accuracy at T = 
 # :::{dropdown} Joint batches, or one task at a time?
 # Joint batches need labels of all tasks for each input, or a mask, and give the sum's gradient directly. Drawing a task per update gives it in expectation, with more noise, and
 # lets batch sizes differ. With Adam the two are not the same, because its averages run over a mixture.
-# :::
-#
-# :::{dropdown} The tasks peak at different steps. When do you stop?
-# Keep a checkpoint per task if they may be served apart. For one model, choose a score that combines all tasks beforehand, and stop on that. A task that overfits early can be drawn less often from then on.
 # :::
 
 # %% [markdown] tags=["exercise"]

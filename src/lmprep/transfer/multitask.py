@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 # What stands before exp(−s) L: a Gaussian's ½ for a squared error, Kendall's 1 for a cross-entropy.
@@ -56,7 +57,7 @@ class UncertaintyWeight(nn.Module):
         super().__init__()
         unknown = sorted(set(kinds) - set(COEFFICIENTS))
         if not kinds or unknown:
-            raise ValueError(f"kinds must name one of {sorted(COEFFICIENTS)} for each task, got {list(kinds)}")
+            raise ValueError(f"kinds must name {sorted(COEFFICIENTS)} for each task, got {list(kinds)}")
         start = torch.full((len(kinds),), torch.nan) if start is None else start.detach()
         self.register_buffer("coefficients", torch.tensor([COEFFICIENTS[kind] for kind in kinds]).to(start))
         _check_losses(start, len(kinds))
@@ -113,6 +114,76 @@ def task_gradients(losses: Tensor | Sequence[Tensor], parameters: Iterable[Tenso
         parts = [torch.zeros_like(p) if g is None else g for p, g in zip(shared, found, strict=True)]
         rows.append(torch.cat([part.flatten() for part in parts]))
     return torch.stack(rows)
+
+
+class Arms(nn.Module):
+    """R linear layers side by side, equal at first: (N, D) or (R, N, D) to (R, N, K).
+
+    They share nothing, so the sum of the arms' losses trains each as if it were alone.
+
+    Args:
+        sizes: arms R, inputs D, outputs K.
+        generator: of the weights, with mean 0 and variance 1/D; biases start at 0.
+    """
+
+    def __init__(self, sizes: tuple[int, int, int], generator: torch.Generator) -> None:
+        super().__init__()
+        num_arms, inputs, outputs = sizes
+        start = torch.randn(inputs, outputs, generator=generator) / inputs**0.5
+        self.weight = nn.Parameter(start.repeat(num_arms, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(num_arms, 1, outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Every arm's outputs."""
+        return x @ self.weight + self.bias
+
+
+def help_desk(sizes: Sequence[int], generator: torch.Generator) -> list[tuple[Tensor, ...]]:
+    """Data sets of messages with three labels, which depend on the same eight hidden numbers.
+
+    Args:
+        sizes: how many messages each set holds.
+        generator: on the CPU.
+
+    Returns:
+        For each set the inputs (N, 20), noisy mixtures of the hidden numbers, topics from 0 to 3, sentiments
+        0 or 1, and lengths of variance 1, all (N,).
+    """
+    mix, to_topic = torch.randn(8, 20, generator=generator), torch.randn(8, 4, generator=generator)
+    to_sentiment, to_length = torch.randn(2, 8, generator=generator)
+    sets = []
+    for size in sizes:
+        z = torch.randn(size, 8, generator=generator)
+        x = torch.tanh(z @ mix) + 0.3 * torch.randn(size, 20, generator=generator)
+        topics, sentiments = (z @ to_topic).argmax(dim=1), (z @ to_sentiment > 0).long()
+        sets.append((x, topics, sentiments, z @ to_length / to_length.norm()))
+    return sets
+
+
+def help_desk_network(num_arms: int, width: int, generator: torch.Generator) -> HardShare:
+    """For the messages of `help_desk`: a ReLU layer of `width` as the trunk, three linear heads, R arms."""
+    trunk = nn.Sequential(Arms((num_arms, 20, width), generator), nn.ReLU())
+    sizes = {"topic": 4, "sentiment": 2, "length": 1}
+    return HardShare(trunk, {name: Arms((num_arms, width, k), generator) for name, k in sizes.items()})
+
+
+def help_desk_losses(model: HardShare, data: tuple[Tensor, ...], units: Tensor) -> Tensor:
+    """Cross-entropy of topic and sentiment, squared error of the length, for every arm: (3, R).
+
+    Args:
+        model: from `help_desk_network`.
+        data: one of the sets of `help_desk`, N messages.
+        units: (R,), the standard deviation of each arm's lengths.
+    """
+    x, *classes, length = data
+    outputs = model(x.to(units.dtype))
+    rows = []
+    for logits, labels in zip((outputs["topic"], outputs["sentiment"]), classes, strict=True):  # (R, N, K)
+        repeated = labels.repeat(len(logits))
+        each = F.cross_entropy(logits.flatten(0, 1), repeated, reduction="none")  # (R · N,)
+        rows.append(each.view(len(logits), -1).mean(dim=1))
+    error = outputs["length"][..., 0] - units[:, None] * length  # (R, N)
+    return torch.stack([*rows, error.square().mean(dim=1)])
 
 
 def _check_losses(start: Tensor, number: int) -> None:
