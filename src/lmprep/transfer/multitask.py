@@ -151,7 +151,7 @@ def help_desk(sizes: Sequence[int], generator: torch.Generator) -> list[tuple[Te
     """
     mix, to_topic = torch.randn(8, 20, generator=generator), torch.randn(8, 4, generator=generator)
     to_sentiment, to_length = torch.randn(2, 8, generator=generator)
-    sets = []
+    sets: list[tuple[Tensor, ...]] = []
     for size in sizes:
         z = torch.randn(size, 8, generator=generator)
         x = torch.tanh(z @ mix) + 0.3 * torch.randn(size, 20, generator=generator)

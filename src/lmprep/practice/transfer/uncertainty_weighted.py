@@ -148,7 +148,7 @@ def any_scale(candidate: Candidate, rng: Rng) -> None:
     for kinds in KINDS[:3]:
         for loss, s in ((0.0, 0.7), (0.0, -3.0), (1e30, 60.0), (1e-30, -60.0), (5.0, 25.0), (1e-4, -12.0)):
             for dtype in (torch.float32, torch.float64):
-                given = {
+                given: dict[str, Any] = {
                     "losses": torch.full((len(kinds),), loss, dtype=dtype),
                     "log_variances": torch.full((len(kinds),), s, dtype=dtype),
                     "kinds": kinds,
