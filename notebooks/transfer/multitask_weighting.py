@@ -119,8 +119,7 @@ for unit in (
     ]  # (n,)
     G = task_gradients(losses, trunk)  # (n, P)
     shares[unit] = G.norm(dim=1) / G.norm(dim=1).sum()
-    print(f"sd of length {unit:6.3f}: losses {losses.detach().numpy().round(2)}, "
-          f"shares of the trunk's gradient {shares[unit].numpy().round(3)}")  # fmt: skip
+    print(unit, losses.data.numpy().round(2), "shares", shares[unit].numpy().round(3))
 
 losses.sum().backward(retain_graph=True)  # the last losses: characters
 summed = torch.cat([parameter.grad.flatten() for parameter in trunk])
@@ -230,9 +229,7 @@ claim("sgd_characters_cost", "SGD: topic accuracy, standardized less characters,
 # then lost in the rounding of float32, which leaves a trunk that only the length has trained.
 
 # %%
-# Try: width = 32. A wide trunk keeps something of everything, trained or not, so the plain sum loses
-# less. Or let s start as if all losses were 1, torch.ones_like(start) in place of start: in 150 steps
-# of about 0.02 it cannot get to log 10⁴.
+# Try: width = 32. A wide trunk keeps something of everything, so the plain sum loses less.
 width, adam_rates = 8, (0.003, 0.01, 0.03)
 factors = [1e-2, 1, 10, 100, 1e4, 1e8]
 plain = [(1, factor) for factor in factors] + [(30, 1)]
