@@ -277,8 +277,7 @@ for task, color in (("topic", "#0072b2"), ("length", "#d55e00")):
     )
     below.plot([1, 1e4], adam[row, [n, n + 1]], "s--", color=color, label=f"{task}, weighted")
 below.set(title="… and the fewer topics are right, unless weights are learned", xscale="log",
-          xlabel="factor on the loss of the length", ylabel="accuracy, or variance explained",
-          ylim=(0, 1))  # fmt: skip
+          xlabel="factor on the loss of the length", ylabel="accuracy, or R²", ylim=(0, 1))  # fmt: skip
 below.legend(ncols=2, loc="lower right")
 plt.show()
 
