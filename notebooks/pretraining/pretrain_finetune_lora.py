@@ -21,23 +21,24 @@
 # %% [markdown] tags=["answer"]
 # ## The 30-second answer
 #
-# Pre-training predicts tokens of raw text, from random weights. Fine-tuning goes on from the learned weights, with little
-# data, few steps, a lower rate and often another loss or head. LoRA freezes the weights and trains a low-rank change beside
-# each matrix. That is not full fine-tuning rounded off: cut to rank two, a freely trained change loses part of its gain,
-# while LoRA, trained at rank two, gains about as much as full tuning. It keeps the old weights, not the old skill: here both
-# forgot.
+# Pre-training starts from random weights and learns to predict the tokens of much raw text. Fine-tuning goes on from
+# those weights: little chosen data, few steps, a lower rate, often another loss or head. LoRA freezes the weights and
+# trains a low-rank change beside some matrices. That is not full fine-tuning cut down afterwards: cut to rank two, a freely
+# trained change loses part of its gain; trained at rank two, LoRA keeps it. LoRA keeps the old weights, not the
+# old skill: here both forgot.
 #
 # :::{dropdown} The two-minute answer
-# *Two stages, not two methods.* A language model minimizes the mean of $-\log p(x_t \mid x_{<t})$ over much raw text. Fine-tuning
-# minimizes a loss on chosen data, starting from those weights: the same loss on new text, next tokens of answers only, or a
-# label's cross-entropy. If the outputs are the same, the head stays; otherwise it starts at random.
+# *Two stages, not two methods.* A language model minimizes the mean of $-\log p(x_t \mid x_{<t})$ over much raw text, in
+# which every token is a label that nobody had to write. Fine-tuning minimizes a loss on chosen data, starting from
+# those weights: the same loss on new text, next tokens of answers only, or a label's cross-entropy. If the outputs are
+# the same, the head stays; otherwise it starts at random.
 #
-# *LoRA.* A weight $W$ of shape (out, in) becomes $W + \frac{\alpha}{r} B A$ with $B$ (out, $r$) and $A$ ($r$, in), and only these are
-# trained. It saves gradients and optimizer state.
+# *LoRA.* A weight $W$ of shape (out, in) becomes $W + \frac{\alpha}{r} B A$ with $B$ (out, $r$), $A$ ($r$, in) and a constant
+# $\alpha$. Only $A$ and $B$ are trained, which saves the memory of gradients and optimizer state, not the forward pass.
 #
-# *Rank.* The full change $\Delta W$ need not be of low rank for that to work. It is enough that *some* low-rank change
-# does the job, and training finds another one than a cut of $\Delta W$. And if you do cut, the truncated singular value
-# decomposition (SVD) is the best cut of one layer only for white inputs: uncorrelated and equally large. Otherwise
+# *Rank.* That LoRA works does not show that the full change $\Delta W$ has low rank. It is enough that *some* low-rank change
+# does the job, and training at low rank finds another one than a cut of $\Delta W$. And if you do cut, the truncated singular
+# value decomposition (SVD) is the best cut of a layer for white inputs: uncorrelated and equally large. In general,
 # project the layer's change onto the directions in which its *outputs* change most.
 #
 # *Forgetting.* What a tuned model computes is the sum of both parts, and the sum can forget although one part is frozen.
@@ -78,18 +79,37 @@ from lmprep.training.schedules import cosine
 device = setup()
 
 # %% [markdown]
+# ## The loss may stay the same; the start, the data and the rate change
+#
+# Pre-training makes a general model. Its weights start at random, and from an enormous amount of text it learns to predict
+# each token from those before it (BERT: hidden tokens from their neighbors). The text is its own answer key, so nobody labels
+# anything. This is done once, and it costs most. Fine-tuning makes a special model of it: the same network trains on, with
+# little text, or with labels, that somebody chose. *Full* fine-tuning moves every weight. Parameter-efficient
+# fine-tuning (PEFT) trains few numbers, old or added; LoRA is its best-known form.
+#
+# | | pre-training | full fine-tuning | LoRA |
+# |---|---|---|---|
+# | starts from | random weights | the pre-trained weights | the same, and a change of zero |
+# | objective | next token, or hidden tokens | the same, or answers only, or labels | as in full fine-tuning |
+# | data | much, raw | little, chosen | as in full fine-tuning |
+# | learning rate, steps | high, many | lower, few | higher again, few |
+# | head | one output per token | kept if the outputs stay, else new | likewise; a new one is trained in full |
+# | what is trained | all | all | two thin matrices beside each chosen one |
+# | what is kept | | a copy, if you made one | the old weights, below the change |
+#
 # ## A dialect in which every vowel has moved one place
 #
-# Python's manual, in lower case, teaches a small GPT to predict the next character. Then the language changes: *a* becomes
-# *e*, *e* becomes *i*, and so on around to *u*, which becomes *a*. Grammar, words and spacing stay. Of the dialect there
-# are 4,000 characters to learn from, about one hundredth of the English text, and English has none of them.
+# To see what the start is worth, let it change and keep the loss. Python's manual, in lower case, teaches a small GPT to
+# predict the next character. Then the language changes: *a* becomes *e*, *e* becomes *i*, and so on around to *u*, which
+# becomes *a*. Grammar, words and spacing stay. Of the dialect there are 4,000 characters to learn from, one or two
+# percent of the English text, and they were cut out of it first.
 
 # %%
 # Try: rank = 8. Cut to rank 8 by SVD, the free change keeps nearly all of its gain, and the
-# thesis breaks: between a cut and training, only a tight bound makes a difference.
+# thesis breaks: between a cut and training, only a tight bound makes much of a difference.
 rank, alpha, T, pretraining_steps, tuning_steps = 2, 4.0, 16, 300, 30
 rates = {"scratch": (1e-2, 3e-2), "full": (1e-3, 3e-3, 9e-3),
-         "four matrices": (2e-3, 6e-3, 1.8e-2), "LoRA": (1e-2, 3e-2, 9e-2)}  # fmt: skip
+         "four matrices": (6e-3, 1.8e-2), "LoRA": (1e-2, 3e-2, 9e-2)}  # fmt: skip
 layers = ["attention.qkv", "attention.output", "mlp.input", "mlp.output"]
 
 corpus = english_text()
@@ -106,23 +126,15 @@ def windows_of(text: str, step: int) -> Tensor:  # (N, T + 1), one every `step` 
 
 english = windows_of(texts["train"][4000:], 1)
 dialect = windows_of(texts["train"][:4000].translate(vowels), 1)
-held_out = {"English": windows_of(texts["test"][:4001], T)}
+held_out = {"English": windows_of(texts["test"][:8001], T)}
 for split in ("validation", "test"):
-    held_out[split] = windows_of(texts[split][:4001].translate(vowels), T)
+    held_out[split] = windows_of(texts[split][:8001].translate(vowels), T)
 
 # %% [markdown]
-# ## Same objective, other start, data, rate and number of steps
+# ## One function trains both stages
 #
-# | | pre-training | fine-tuning | here |
-# |---|---|---|---|
-# | objective | next token, or masked tokens | the same, or answers only, or labels | next character, twice |
-# | data | much and raw | little and chosen | English; 4,000 characters of dialect |
-# | start | random | the pre-trained weights | `load_state_dict` |
-# | rate, steps | high, many | lower, few (LoRA's rate is higher again) | see `rates` and the steps above |
-# | head | the vocabulary | kept if the outputs stay, else new | kept: the same characters |
-# | optimizer state | grows with the run | usually fresh | fresh |
-#
-# In code one function does both. Targets are the inputs one place later, and what requires a gradient is trained.
+# Targets are the inputs one place later, and what requires a gradient is trained. The head stays, since the
+# characters do.
 
 
 # %%
@@ -155,7 +167,7 @@ print(f"English {nats(base, 'English'):.2f}, dialect {start:.2f} nats per charac
 # %% [markdown]
 # Four ways to learn the dialect, in equally many steps on the same batches, each at two or three rates, of which validation
 # text chooses one. *Scratch* starts from random weights. *Full* tunes every weight, *LoRA* a rank-2 change beside each of the
-# block's four matrices. *Four matrices* is the control: it tunes what LoRA changes, without the bound on the rank. (How
+# Transformer block's four matrices. *Four matrices* is the control: it tunes what LoRA changes, without the bound on the rank. (How
 # an adapter starts, merges and comes off is [on another page](../transfer/finetune_strategies_lora).)
 
 
@@ -202,33 +214,17 @@ claim("lora_keeps_no_more", "runs within 0.05 nats of the best on the dialect: l
 # %% [markdown]
 # From these few characters, going on from the base beats starting over by far, and LoRA gains about as much as full tuning with
 # about four percent of the numbers. Both pay in English. Of the runs that know the dialect about equally well, LoRA's have
-# not kept clearly more of it (upper panel of the figure below).
+# not kept clearly more English (upper panel of the figure below).
 #
 # That is one small model, and a task that contradicts the old one. In models of 7 billion
 # parameters, tuned on code and mathematics, {cite:t}`biderman2024lora` found that LoRA with common ranks forgot less than
 # full fine-tuning, and learned less.
 #
-# How far is everyone from the best? The dialect has an exact solution, and it needs no training: give each vowel the
-# row of the embedding, and of the head, of the letter that it replaces.
-
-# %%
-moved, order = copy.deepcopy(base), torch.arange(len(vocabulary))
-order[vocabulary.encode("eioua")] = torch.tensor(vocabulary.encode("aeiou"))
-moved.tokens.weight.data = base.tokens.weight.data[order]
-moved.head.weight.data = base.head.weight.data[order]
-claim("five_rows", "five rows moved in embedding and head: dialect loss minus the base's English loss",
-      abs(nats(moved, "test") - nats(base, "English")), at_most=1e-5, unit="nats")  # fmt: skip
-
-# %% [markdown]
-# The change of each of the two matrices has rank 4, since its five rows add up to zero. No run comes near that loss: gradient
-# steps do not find it, and LoRA's adapters sit in other matrices, where no low-rank change need be as good. So "the
-# right change has low rank" is a statement about a place, too.
-#
 # ## Train at rank 2, or cut down to rank 2? Not the same
 #
 # Suppose the four matrices were tuned without a bound, and only then you want two thin ones. A matrix's truncated
 # SVD keeps its $r$ largest singular values, and no matrix of rank $r$ is nearer in squared entries
-# {cite:p}`eckart1936approximation`. But entries are not what a layer is for. With inputs $x$ and $C = \mathbb E[x x^\top]$,
+# {cite:p}`eckart1936approximation`. But a layer is there for its outputs, not for its entries. With inputs $x$ and $C = \mathbb E[x x^\top]$,
 #
 # $$
 # \mathbb E\,\lVert \Delta W x - M x \rVert^2 = \operatorname{tr}\big[(\Delta W - M)\, C\, (\Delta W - M)^\top\big]
@@ -262,14 +258,16 @@ unbounded(dialect[::T, :-1])
 inputs = {name: x.flatten(0, 1).double() for name, x in seen.items()}  # (N, in) each
 moments = {name: x.mT @ x / len(x) for name, x in inputs.items()}  # C, (in, in) each
 
-print(f"share of the output change that a cut to rank {rank} loses: by SVD, best")
-lost = {}
+print(f"cut to rank {rank}, output change lost: by SVD, best; cosine of the SVD's cut and LoRA")
+lost, alike = {}, {}
 for name in layers:
     change, x = changes[name], inputs[name]
     cuts = [best_low_rank(change, rank), best_low_rank(change, rank, moments[name])]
     rests = torch.tensor([(x @ (change - B @ A).mT).square().sum() for A, B in cuts])
     lost[name] = rests / (x @ change.mT).square().sum()
-    print("{:<20}{:.2f}  {:.2f}".format(name, *lost[name]))
+    (A, B), learned = cuts[0], chosen["LoRA"].blocks[0].get_submodule(name).update().double()
+    alike[name] = F.cosine_similarity((B @ A).flatten(), learned.flatten(), dim=0).item()
+    print("{:<22}{:.2f}  {:.2f}  {:.2f}".format(name, *lost[name], alike[name]))
 
 change, C = changes["attention.output"].cpu(), moments["attention.output"].cpu()
 for_inputs, for_white = best_low_rank(change, rank, C), best_low_rank(change, rank)
@@ -281,13 +279,15 @@ agrees("best_cut", "SVD of ΔW √C, cut, times 1/√C, by torch.linalg and scip
 U, s, V = torch.linalg.svd(change)
 agrees("white_inputs", "torch.linalg.svd, cut", for_white[1] @ for_white[0],
        U[:, :rank] * s[:rank] @ V[:rank], atol=1e-12)  # fmt: skip
-claim("svd_is_not_best", "the MLP's output layer at rank 2: change of its outputs that is lost by the "
+claim("svd_is_not_best", "the MLP's output layer at LoRA's rank: change of its outputs that is lost by the "
       "SVD's cut over that lost by the best cut",
-      lost["mlp.output"][0] / lost["mlp.output"][1], at_least=1.3, unit="×")  # fmt: skip
+      lost["mlp.output"][0] / lost["mlp.output"][1], at_least=1.2, unit="×")  # fmt: skip
+claim("another_change", "cosine of LoRA's change and the SVD's cut of the free one, entry by entry: largest of "
+      "the four matrices", max(alike.values()), at_most=0.75)  # fmt: skip
 
 # %% [markdown]
 # On the inputs that these layers really get, the best cut loses less in each of them, and in the MLP's output layer far
-# less. Now the question itself. Cut all four changes, put them on the base, and see how much of the gain on the dialect is left,
+# less. Now to the model's loss. Cut all four changes, put them on the base, and see how much of the gain on the dialect is left,
 # as a share of what the four matrices gained without a bound.
 
 
@@ -301,18 +301,18 @@ def gain_left(r: int, through_inputs: bool) -> float:
     return (start - nats(model, "test")) / gain
 
 
-gain, ranks = start - ends["four matrices"][1], sorted({1, 2, 4, 8, 16, 48, rank})
+gain, ranks = start - ends["four matrices"][1], sorted({1, 2, 4, 8, 16, rank})
 cut = {"cut by SVD": [gain_left(r, False) for r in ranks],
        "best cut, layer by layer": [gain_left(r, True) for r in ranks]}  # fmt: skip
 lora = (start - ends["LoRA"][1]) / gain
 at_rank = {name: curve[ranks.index(rank)] for name, curve in cut.items()} | {"LoRA": lora}
 print(*(f"{name:<26}{share:.2f} of the gain" for name, share in at_rank.items()), sep="\n")
 
-# %% mystnb={"image": {"alt": "Two panels. Top: loss on English against loss on the dialect. The base lies at the left and high; all runs of full fine-tuning, of the four matrices and of LoRA lie lower and further right, close to one another. Bottom: share of the gain on the dialect that is left, against the rank. Both cuts of the full change rise to 1 at high ranks; at rank 2 the point of trained LoRA lies above both."}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two panels. Top: loss on English against loss on the dialect. The base lies at the left and high; all runs of full fine-tuning, of the four matrices and of LoRA lie lower and further right, close to one another. Bottom: share of the gain on the dialect that is left, against the rank. Both cuts of the free change rise to almost 1 at rank 16; at rank 2 the point of trained LoRA lies above both."}} tags=["hide-input"]
 fig, (top, bottom) = plt.subplots(2, 1, figsize=(6.4, 6.8))
 top.plot(nats(base, "English"), start, "k*", markersize=11, label="base")
 for arm, style in {"full": "o-", "four matrices": "s--", "LoRA": "D-"}.items():
-    top.plot(*zip(*runs[arm], strict=True), style, label=f"{arm}, three rates")
+    top.plot(*zip(*runs[arm], strict=True), style, label=f"{arm}, at each rate")
 top.set(title="Learning the dialect costs English, with LoRA too",
         xlabel="loss on English (nats per character)", ylabel="loss on the dialect")  # fmt: skip
 top.legend()
@@ -328,35 +328,37 @@ plt.show()
 # %%
 claim("trained_not_cut", "share of the gain from tuning four matrices freely that the SVD's cut to rank r "
       "loses and LoRA trained at rank r does not (LoRA's share counted as 1 at most)",
-      min(lora, 1.0) - at_rank["cut by SVD"], at_least=0.07, thesis=True)  # fmt: skip
+      min(lora, 1.0) - at_rank["cut by SVD"], at_least=0.1, thesis=True)  # fmt: skip
 svd, best = (torch.tensor(curve[:4]) for curve in cut.values())
 claim("inputs_help", "share of the gain left after the best cut minus after the SVD's, mean of ranks 1 to 8",
       (best - svd).mean(), at_least=0.02)  # fmt: skip
 
 # %% [markdown]
-# At LoRA's rank the SVD's cut loses part of the gain, the best cut on average less and in some draws nothing; trained LoRA is ahead of both. (Its
-# share can exceed 1: thirty steps on little text are not the best that four free matrices could do.) At rank 16 hardly
-# anything is missing. The best cut does not win at each rank: it is best for one layer alone, on
-# inputs that the other layers' cuts then change, and the loss is not a sum of squares.
+# At LoRA's rank the SVD's cut loses part of the gain, and LoRA next to nothing. (Its share can exceed 1: thirty steps on little
+# text are not the best that four free matrices could do.) At rank 16 the cuts lose hardly anything either. The best cut is
+# ahead of the SVD's on average, not at each rank: it is best for one layer alone, on inputs that the other layers'
+# cuts then change, and the model's loss is not a sum of squares.
 #
-# LoRA was trained *under* the bound, all its matrices together, and so it found another change, for which two directions in
-# each matrix are enough. Its success does not show that full fine-tuning changes weights by low rank.
-# {cite:t}`biderman2024lora` measured such changes at scale: their rank was ten to a hundred times that of common adapters.
+# LoRA was trained under the bound, all its matrices together, and found another change: its cosines with the SVD's cut,
+# printed above, are far from 1. So its success does not show that full fine-tuning changes weights by low rank, only that a
+# low-rank change is enough. {cite:t}`biderman2024lora` measured full changes at scale: their rank was ten to a hundred times
+# that of common adapters.
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
 #
-# **A snippet that goes around** builds a second model and calls `load_weights(pretrained.get_weights())`. In Keras `load_weights` wants a file's path;
-# arrays go in with `set_weights`, and only if the shapes match. Then it calls `fit(data)` twice, without targets, at the same
-# rate, and looks at no old text. `tune` and `train` above do what was meant. With PyTorch's `load_state_dict`, beware of
-# `strict=False`: a misspelled prefix leaves every weight random, and all that you notice is a bad start.
+# **"I copy the weights with `load_weights(pretrained.get_weights())`, then `fit(data)`."** In Keras `load_weights` wants a
+# file's path; arrays go in with `set_weights`, in the same order and shapes. And `fit(data)` has no targets. `tune`
+# and `train` above do what was meant. With PyTorch's `load_state_dict`, beware of `strict=False`: a misspelled prefix leaves
+# every weight random, and only the returned list of missing keys says so.
 #
 # **"LoRA works because the change in the weights has low rank."** That was the conjecture that led to LoRA {cite:p}`hu2022lora`. What good scores
-# support is less: some low-rank change is enough. The figure has both, a full change that the cut hurts, and an adapter that needs no more.
+# support is less: some low-rank change is enough. The figure has both: a free change that the cut hurts, and an adapter of that
+# rank that gains as much.
 #
 # **Pre-training is called unsupervised and fine-tuning supervised,** and for BERT and a classifier that fits. But one can
-# go on with raw text of a new domain, as this page does. And a chat model is tuned on the same next-token loss, with
-# targets at the answer's tokens. What defines fine-tuning is where it starts.
+# go on with raw text of a new domain, as this page does. And a chat model's first tuning uses the same next-token loss, with
+# targets at the answer's tokens. What defines fine-tuning is that it starts from learned weights.
 #
 # **Four percent of the parameters, four percent of the forgetting** is a hope, not a rule. Count what the change does to
 # old inputs. An adapter of rank one can overwrite the direction that every old input uses.
@@ -375,7 +377,7 @@ claim("inputs_help", "share of the gain left after the best cut minus after the 
 # :::
 #
 # :::{dropdown} You raise the rank from 8 to 64 and nothing improves. Why?
-# Perhaps rank was not what was missing. Or the scale: with $\alpha/r$ a larger rank takes smaller steps. rsLoRA divides by
+# Perhaps rank was not what was missing. Or the scale: with $\alpha/r$ and a fixed $\alpha$ a larger rank learns more slowly. rsLoRA divides by
 # $\sqrt r$ instead {cite:p}`kalajdzievski2023rank`. Search the rate again at each rank.
 # :::
 #

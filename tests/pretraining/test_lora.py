@@ -427,10 +427,12 @@ def test_the_full_rank_gives_the_change_back_and_the_dtype_stays() -> None:
     [
         (torch.ones(3), 1, None, "change"),
         (torch.full((2, 3), math.nan), 1, None, "change"),
+        (torch.ones(2, 3, dtype=torch.long), 1, None, "change"),
         (torch.ones(2, 3), 0, None, "rank"),
         (torch.ones(2, 3), 3, None, "rank"),
         (torch.ones(2, 3), 1, torch.eye(2), "second_moment"),
         (torch.ones(2, 3), 1, torch.full((3, 3), math.inf), "second_moment"),
+        (torch.ones(2, 3), 1, torch.ones(3, 3).triu(), "symmetric"),
     ],
 )
 def test_bad_input_to_the_best_cut_is_named(

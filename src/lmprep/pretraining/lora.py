@@ -151,12 +151,16 @@ def best_low_rank(change: Tensor, rank: int, second_moment: Tensor | None = None
         A (r, in) and B (out, r), in the dtype of `change`; the work is done in float64.
 
     Raises:
-        ValueError: a size or the rank does not fit, or a number is NaN or infinite.
+        ValueError: a size or the rank does not fit, a number is NaN or infinite, `change` is not of a
+            floating dtype, or `second_moment` is not symmetric.
 
     Source: Eckart and Young (1936) for white inputs, Izenman (1975) for others.
     """
-    if change.ndim != 2 or not change.isfinite().all():
-        raise ValueError(f"change must be a finite matrix (out, in), got shape {tuple(change.shape)}")
+    if change.ndim != 2 or not change.is_floating_point() or not change.isfinite().all():
+        raise ValueError(
+            f"change must be a finite floating-point matrix (out, in), got shape {tuple(change.shape)} "
+            f"and dtype {change.dtype}"
+        )
     if not 1 <= rank <= min(change.shape):
         raise ValueError(f"rank must be from 1 to {min(change.shape)}, the smaller size, got {rank}")
     width = change.size(1)
@@ -167,6 +171,10 @@ def best_low_rank(change: Tensor, rank: int, second_moment: Tensor | None = None
             f"second_moment must be finite, of shape {(width, width)} like the inputs, "
             f"got shape {tuple(second_moment.shape)}"
         )
+    if second_moment is not None:
+        skew = (second_moment - second_moment.mT).abs().max()
+        if skew > 1e-3 * second_moment.abs().max():  # more than rounding leaves
+            raise ValueError("second_moment must be symmetric, E[x xᵀ]: did you pass the inputs themselves?")
     delta = change.double()
     outputs = delta if second_moment is None else delta @ second_moment.double()
     _, directions = torch.linalg.eigh(outputs @ delta.mT)  # of E[ΔWx (ΔWx)ᵀ], smallest first

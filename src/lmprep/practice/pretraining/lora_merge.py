@@ -44,7 +44,7 @@ def lora_merge(W: torch.Tensor, A: torch.Tensor, B: torch.Tensor, alpha: float) 
 
 # What the checks compare with.
 
-SIZES = ((1, 1, 1), (2, 1, 1), (1, 2, 1), (2, 2, 2), (3, 3, 2), (5, 3, 2), (3, 5, 2), (4, 6, 4), (16, 12, 8))
+SIZES = ((1, 1, 1), (2, 1, 1), (1, 2, 1), (2, 2, 2), (3, 3, 2), (5, 3, 2), (3, 5, 2), (2, 3, 4), (16, 12, 8))
 SIGNIFICANT = {torch.bfloat16: 8, torch.float16: 11}  # bits
 
 
@@ -139,7 +139,7 @@ def rounded_once(candidate: Candidate, rng: Rng) -> None:
     """In half precision the result is the exact sum, rounded once."""
     for weight, bits in SIGNIFICANT.items():
         for adapter in (torch.float32, weight):
-            inputs = given(rng, (16, 12, 8), weight, adapter)
+            inputs = given(rng, (16, 12, 8), weight, adapter) | {"alpha": 11.3}
             call = Call(candidate, **inputs)
             want = exact(**inputs)
             _, exponent = torch.frexp(want)
@@ -198,6 +198,10 @@ def a_times_b(W: Tensor, A: Tensor, B: Tensor, alpha: float) -> Tensor:
     """(B A)ᵀ, which has W's shape where W is square."""
     wide = widest(W, A, B)
     return (W.to(wide) + alpha / len(A) * (A.to(wide).mT @ B.to(wide).mT).reshape(W.shape)).to(W.dtype)
+
+
+def scale_rounded(W: Tensor, A: Tensor, B: Tensor, alpha: float) -> Tensor:
+    return lora_merge(W, A, B, len(A) * W.new_tensor(alpha / len(A)).item())
 
 
 def in_place(W: Tensor, A: Tensor, B: Tensor, alpha: float) -> Tensor:
@@ -259,6 +263,8 @@ TASK = Task(
         "rank from A's columns": scaled_by(lambda A, B, alpha: alpha / A.size(1)),
         "rank from B's rows": scaled_by(lambda A, B, alpha: alpha / len(B)),
         "alpha // rank": scaled_by(lambda A, B, alpha: alpha // len(A)),
+        "rank from A's smaller size": scaled_by(lambda A, B, alpha: alpha / min(A.shape)),
+        "rank from B's smaller size": scaled_by(lambda A, B, alpha: alpha / min(B.shape)),
         "subtracted": minus,
         "in place": in_place,
         "through views": by_views,
@@ -269,6 +275,7 @@ TASK = Task(
         "left to type promotion": promoted_only,
         "float32 as the result": promoted_and_left,
         "float32 inside, always": float32_always,
+        "scale rounded to W's dtype": scale_rounded,
     },
     also_right={
         "einsum": by_einsum,
