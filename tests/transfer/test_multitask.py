@@ -1,6 +1,7 @@
 """lmprep.transfer.multitask against autograd, torch's Gaussian likelihood and closed forms."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -81,8 +82,18 @@ def test_task_gradients_say_what_is_wrong() -> None:
         ([], trunk, "losses is empty"),
         (losses[None], trunk, "loss 0 must be a scalar"),
         (losses.detach(), trunk, "loss 0 carries no gradient"),
+        ([losses[0], losses[1].detach()], trunk, "loss 1 carries no gradient"),
+        (losses, [trunk[0], torch.ones(3)], "parameter 1 is frozen"),
     ):
         with pytest.raises(ValueError, match=message):
+            task_gradients(bad, parameters)
+    mistaken: list[tuple[Any, Any, str]] = [
+        (losses, trunk[0], "parameters is one tensor"),
+        (losses, shared.trunk.named_parameters(), "parameter 0 must be a tensor, got tuple"),
+        ({"a": losses[0]}, trunk, "loss 0 must be a tensor, got str"),
+    ]
+    for bad, parameters, message in mistaken:
+        with pytest.raises(TypeError, match=message):
             task_gradients(bad, parameters)
 
 
@@ -130,7 +141,9 @@ def test_uncertainty_weight_says_what_is_wrong() -> None:
         ((["mae"],), "kinds must name"),
         ((["ce"], torch.ones(2)), "a loss for each of 1"),
         ((["ce"], torch.tensor(1.0)), "a loss for each of 1"),
-        ((["ce"], torch.zeros(1)), "above 0"),
+        ((["ce"], torch.zeros(1)), "above 0 and finite, got 0"),
+        ((["ce", "mse"], torch.tensor([1.0, torch.nan])), "above 0 and finite, got nan"),
+        ((["ce", "mse"], torch.tensor([torch.inf, 1.0])), "above 0 and finite, got inf"),
     ):
         with pytest.raises(ValueError, match=message):
             UncertaintyWeight(*arguments)
@@ -161,3 +174,23 @@ def test_help_desk_losses_are_those_of_single_networks() -> None:
         assert torch.allclose(losses[0, arm], F.cross_entropy(outputs["topic"][arm], data[1]))
         assert torch.allclose(losses[1, arm], F.cross_entropy(outputs["sentiment"][arm], data[2]))
         assert torch.allclose(losses[2, arm], F.mse_loss(outputs["length"][arm, :, 0], unit * data[3]))
+
+
+def test_help_desk_labels_follow_from_the_inputs() -> None:
+    """Ridge regression from the noisy mixtures finds most of each label, so the tasks can be learned."""
+    (x, topics, sentiments, lengths), *_ = help_desk((4000,), generator())
+    labels = torch.stack([(topics == 0).float(), 2.0 * sentiments - 1, lengths], dim=1)
+    centered = labels - labels.mean(dim=0)
+    found = x @ torch.linalg.solve(x.T @ x + torch.eye(20), x.T @ centered)
+    explained = 1 - (centered - found).square().mean(dim=0) / centered.var(dim=0)
+    assert explained[0] > 0.15 and explained[1] > 0.3 and explained[2] > 0.6
+
+
+def test_arms_and_help_desk_say_what_is_wrong() -> None:
+    with pytest.raises(ValueError, match="sizes must be at least 1"):
+        Arms((2, 0, 3), generator())
+    with pytest.raises(ValueError, match="sizes must be at least 1"):
+        help_desk((5, 0), generator())
+    (data,) = help_desk((5,), generator())
+    with pytest.raises(ValueError, match="one number for each of 2 arms"):
+        help_desk_losses(help_desk_network(2, 4, generator()), data, torch.ones(3))

@@ -46,7 +46,8 @@ class UncertaintyWeight(nn.Module):
         start: (n, …), losses above 0. Each s starts where it is best for them, at log 2cL.
 
     Raises:
-        ValueError: kinds is empty or names another kind, or start has another length or losses not above 0.
+        ValueError: kinds is empty or names another kind, or start has another length or a loss that is not
+            above 0 and finite.
 
     Source: Kendall, Gal and Cipolla (2018).
     """
@@ -58,10 +59,14 @@ class UncertaintyWeight(nn.Module):
         unknown = sorted(set(kinds) - set(COEFFICIENTS))
         if not kinds or unknown:
             raise ValueError(f"kinds must name {sorted(COEFFICIENTS)} for each task, got {list(kinds)}")
-        start = torch.full((len(kinds),), torch.nan) if start is None else start.detach()
-        self.register_buffer("coefficients", torch.tensor([COEFFICIENTS[kind] for kind in kinds]).to(start))
-        _check_losses(start, len(kinds))
-        self.log_variances = nn.Parameter(self.best(start).nan_to_num(0.0))
+        coefficients = torch.tensor([COEFFICIENTS[kind] for kind in kinds])
+        if start is None:
+            self.register_buffer("coefficients", coefficients)
+            self.log_variances = nn.Parameter(torch.zeros(len(kinds)))
+        else:
+            _check_start(start, len(kinds))
+            self.register_buffer("coefficients", coefficients.to(start))
+            self.log_variances = nn.Parameter(self.best(start.detach()))
 
     def forward(self, losses: Tensor) -> Tensor:
         """The objective: losses (n, …) to (…), a scalar for n losses.
@@ -97,19 +102,16 @@ def task_gradients(losses: Tensor | Sequence[Tensor], parameters: Iterable[Tenso
         parameters: of the trunk, P numbers in all, in the order in which they are wanted.
 
     Raises:
-        ValueError: there is no loss or no parameter, a loss is not a scalar or carries no gradient.
+        ValueError: there is no loss or no parameter, a loss is not a scalar or carries no gradient, or a
+            parameter is frozen.
+        TypeError: losses or parameters are not tensors, or parameters is a single tensor.
     """
-    shared, tasks = list(parameters), list(losses)
-    if not shared:
-        raise ValueError("parameters is empty: pass list(trunk.parameters()); an iterator is used up once")
-    if not tasks:
-        raise ValueError("losses is empty: pass one scalar for each task")
+    if isinstance(parameters, Tensor):  # its rows would be taken for parameters that no loss reaches
+        raise TypeError("parameters is one tensor: pass a list, such as [weight] or trunk.parameters()")
+    tasks, shared = list(losses), list(parameters)
+    _check_tasks(tasks, shared)
     rows = []
-    for number, loss in enumerate(tasks):
-        if loss.ndim != 0:
-            raise ValueError(f"loss {number} must be a scalar, got shape {tuple(loss.shape)}: take its mean")
-        if not loss.requires_grad:
-            raise ValueError(f"loss {number} carries no gradient: drop .detach(), .item() or no_grad()")
+    for loss in tasks:
         found = torch.autograd.grad(loss, shared, retain_graph=True, allow_unused=True)
         parts = [torch.zeros_like(p) if g is None else g for p, g in zip(shared, found, strict=True)]
         rows.append(torch.cat([part.flatten() for part in parts]))
@@ -124,10 +126,15 @@ class Arms(nn.Module):
     Args:
         sizes: arms R, inputs D, outputs K.
         generator: of the weights, with mean 0 and variance 1/D; biases start at 0.
+
+    Raises:
+        ValueError: a size is below 1.
     """
 
     def __init__(self, sizes: tuple[int, int, int], generator: torch.Generator) -> None:
         super().__init__()
+        if min(sizes) < 1:
+            raise ValueError(f"sizes must be at least 1, got {sizes} for arms, inputs and outputs")
         num_arms, inputs, outputs = sizes
         start = torch.randn(inputs, outputs, generator=generator) / inputs**0.5
         self.weight = nn.Parameter(start.repeat(num_arms, 1, 1))
@@ -148,7 +155,12 @@ def help_desk(sizes: Sequence[int], generator: torch.Generator) -> list[tuple[Te
     Returns:
         For each set the inputs (N, 20), noisy mixtures of the hidden numbers, topics from 0 to 3, sentiments
         0 or 1, and lengths of variance 1, all (N,).
+
+    Raises:
+        ValueError: a size is below 1.
     """
+    if any(size < 1 for size in sizes):
+        raise ValueError(f"sizes must be at least 1, got {list(sizes)}")
     mix, to_topic = torch.randn(8, 20, generator=generator), torch.randn(8, 4, generator=generator)
     to_sentiment, to_length = torch.randn(2, 8, generator=generator)
     sets: list[tuple[Tensor, ...]] = []
@@ -173,10 +185,16 @@ def help_desk_losses(model: HardShare, data: tuple[Tensor, ...], units: Tensor) 
     Args:
         model: from `help_desk_network`.
         data: one of the sets of `help_desk`, N messages.
-        units: (R,), the standard deviation of each arm's lengths.
+        units: (R,), the standard deviation of each arm's lengths, in the dtype of the model.
+
+    Raises:
+        ValueError: there is not one unit for each arm.
     """
     x, *classes, length = data
     outputs = model(x.to(units.dtype))
+    if units.shape != outputs["topic"].shape[:1]:
+        arms, came = len(outputs["topic"]), tuple(units.shape)
+        raise ValueError(f"units must hold one number for each of {arms} arms, got shape {came}")
     rows = []
     for logits, labels in zip((outputs["topic"], outputs["sentiment"]), classes, strict=True):  # (R, N, K)
         repeated = labels.repeat(len(logits))
@@ -186,8 +204,30 @@ def help_desk_losses(model: HardShare, data: tuple[Tensor, ...], units: Tensor) 
     return torch.stack([*rows, error.square().mean(dim=1)])
 
 
-def _check_losses(start: Tensor, number: int) -> None:
+def _check_start(start: Tensor, number: int) -> None:
     if start.ndim < 1 or len(start) != number:
         raise ValueError(f"start must hold a loss for each of {number} tasks, got shape {tuple(start.shape)}")
-    if (start <= 0).any():
-        raise ValueError(f"start must be above 0, got {start.min().item():.3g}: the best s is log 2cL")
+    wrong = start[~((start > 0) & start.isfinite())]
+    if len(wrong):
+        raise ValueError(f"start must be above 0 and finite, got {wrong[0].item():.3g}: s is log 2cL")
+
+
+def _check_tasks(tasks: list[Tensor], shared: list[Tensor]) -> None:
+    if not tasks:
+        raise ValueError("losses is empty: pass one scalar for each task")
+    if not shared:
+        raise ValueError("parameters is empty: pass list(trunk.parameters()); an iterator is used up once")
+    for number, loss in enumerate(tasks):
+        if not isinstance(loss, Tensor):
+            kind = type(loss).__name__
+            raise TypeError(f"loss {number} must be a tensor, got {kind}: pass list(losses.values())")
+        if loss.ndim != 0:
+            raise ValueError(f"loss {number} must be a scalar, got shape {tuple(loss.shape)}: take its mean")
+        if not loss.requires_grad:
+            raise ValueError(f"loss {number} carries no gradient: drop .detach(), .item() or no_grad()")
+    for number, parameter in enumerate(shared):
+        if not isinstance(parameter, Tensor):
+            kind = type(parameter).__name__
+            raise TypeError(f"parameter {number} must be a tensor, got {kind}: pass trunk.parameters()")
+        if not parameter.requires_grad:
+            raise ValueError(f"parameter {number} is frozen: pass only those with requires_grad=True")
