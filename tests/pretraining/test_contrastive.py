@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lmprep.pretraining.contrastive import alignment, info_nce, partner_loss, uniformity
+from lmprep.pretraining.contrastive import alignment, info_nce, partner_loss
 
 seeds = st.integers(0, 2**31)
 sizes = st.integers(1, 9)
@@ -95,11 +95,14 @@ def test_gradients_are_those_of_finite_differences_and_reach_a_learned_temperatu
     assert torch.autograd.gradcheck(loss, (z1, z2, log_scale))
 
 
-def test_at_high_temperature_only_the_means_of_the_negatives_are_left() -> None:
+@pytest.mark.parametrize("tau", [0.05, 1.0, 1e4])
+def test_log_n_minus_the_loss_is_at_most_the_mean_cosine_less_that_of_the_means_over_tau(tau: float) -> None:
     z1, z2 = (F.normalize(z, dim=1) for z in views(8, 3))
-    tau = 1e4
-    first_order = math.log(8) - ((z1 * z2).sum(1).mean() - z1.mean(0) @ z2.mean(0)) / tau
-    assert info_nce(z1, z2, tau).item() == pytest.approx(first_order.item(), abs=1e-7)
+    most = ((z1 * z2).sum(1).mean() - z1.mean(0) @ z2.mean(0)).item() / tau
+    shown = math.log(8) - info_nce(z1, z2, tau).item()
+    assert shown <= most <= 1 / tau
+    if tau == 1e4:
+        assert shown == pytest.approx(most, abs=1e-7)  # all scores nearly equal: Jensen's gap closes
 
 
 @settings(max_examples=20)
@@ -111,31 +114,22 @@ def test_scores_may_be_anything_and_constants_of_the_table_do_not_count(N: int, 
     torch.testing.assert_close(partner_loss(scores + 7), by_hand, atol=1e-12, rtol=0)
 
 
-# --- alignment and uniformity --------------------------------------------------------------------------
+# --- alignment -----------------------------------------------------------------------------------------
 
 
-@settings(max_examples=30)
-@given(N=st.integers(2, 9), D=sizes, seed=seeds)
-def test_they_are_wang_and_isolas(N: int, D: int, seed: int) -> None:
+@settings(max_examples=20)
+@given(N=sizes, D=sizes, seed=seeds)
+def test_alignment_is_wang_and_isolas(N: int, D: int, seed: int) -> None:
     z1, z2 = views(N, D, seed)
-    a, b = F.normalize(z1), F.normalize(z2)
-    torch.testing.assert_close(alignment(z1, z2), (a - b).norm(dim=1).pow(2).mean(), atol=1e-12, rtol=0)
-    expected = torch.pdist(a).pow(2).mul(-3.0).exp().mean().log()
-    torch.testing.assert_close(uniformity(z1, 3.0), expected, atol=1e-9, rtol=0)
+    expected = (F.normalize(z1) - F.normalize(z2)).norm(dim=1).pow(2).mean()
+    torch.testing.assert_close(alignment(z1, z2), expected, atol=1e-12, rtol=0)
 
 
-def test_their_ends() -> None:
+def test_alignment_goes_from_0_to_4_and_has_the_gradient_of_finite_differences() -> None:
     z = normal(5, 3)
     assert alignment(z, 2 * z).item() == pytest.approx(0, abs=1e-12)
     assert alignment(z, -z).item() == pytest.approx(4)
-    assert uniformity(z[:1].expand(4, 3)).item() == pytest.approx(0, abs=1e-12)
-    assert uniformity(torch.tensor([[1.0, 0.0], [-1.0, 0.0]])).item() == pytest.approx(-8)
-
-
-def test_their_gradients() -> None:
-    z1, z2 = (z.requires_grad_() for z in views(4, 3))
-    assert torch.autograd.gradcheck(alignment, (z1, z2))
-    assert torch.autograd.gradcheck(uniformity, (z1,))
+    assert torch.autograd.gradcheck(alignment, [view.requires_grad_() for view in views(4, 3)])
 
 
 # --- bad input -----------------------------------------------------------------------------------------
@@ -164,13 +158,9 @@ def test_a_temperature_must_be_positive(tau: float | Tensor) -> None:
         info_nce(torch.ones(2, 2), torch.ones(2, 2), tau)
 
 
-def test_tables_and_single_rows_are_refused() -> None:
+def test_tables_that_are_not_square_or_not_floating_point_are_refused() -> None:
     for scores in (torch.ones(2, 3), torch.ones(2), torch.ones(0, 0)):
         with pytest.raises(ValueError, match=r"scores|logits"):
             partner_loss(scores)
     with pytest.raises(TypeError, match="floating"):
         partner_loss(torch.ones(2, 2).long())
-    with pytest.raises(ValueError, match="two rows"):
-        uniformity(torch.ones(1, 2))
-    with pytest.raises(ValueError, match="t must"):
-        uniformity(torch.ones(2, 2), 0.0)

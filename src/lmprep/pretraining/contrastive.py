@@ -5,13 +5,11 @@ thing; the other rows serve as negatives. Lengths do not matter: what takes embe
 own.
 """
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lmprep.training.losses import cross_entropy, logsumexp
+from lmprep.training.losses import cross_entropy
 
 
 def partner_loss(scores: Tensor) -> Tensor:
@@ -73,30 +71,6 @@ def alignment(z1: Tensor, z2: Tensor) -> Tensor:
     """
     _check_pair(z1, z2)
     return (F.normalize(z1, dim=1) - F.normalize(z2, dim=1)).square().sum(dim=1).mean()
-
-
-def uniformity(z: Tensor, t: float = 2.0) -> Tensor:
-    """log of the mean of exp(−t ‖zᵢ − zⱼ‖²) over pairs i < j on the unit sphere: 0 if all are equal, or less.
-
-    Args:
-        z: (N, D), N ≥ 2.
-        t: how fast a pair's weight falls with its distance.
-
-    Raises:
-        TypeError: z is not floating point.
-        ValueError: z has not two rows or more, or t is not positive.
-
-    Source: Wang and Isola (2020).
-    """
-    _check(z, "z")
-    if len(z) < 2:
-        raise ValueError("z must have two rows or more: one alone has no distance to another")
-    if not t > 0:
-        raise ValueError(f"t must be above 0, got {t}")
-    unit = F.normalize(z, dim=1)
-    i, j = torch.triu_indices(len(z), len(z), offset=1, device=z.device)
-    squared = (2 - 2 * (unit @ unit.mT))[i, j]  # of unit vectors
-    return logsumexp(-t * squared) - math.log(len(squared))
 
 
 def _check(z: Tensor, name: str) -> None:
