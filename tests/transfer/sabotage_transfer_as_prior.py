@@ -1,4 +1,4 @@
-"""Ridge that forgets half of the source: the center lies halfway between zero and the source's weights."""
+"""Inputs that no longer vary alike: the first half of them varies three times as much as the second."""
 
 import functools
 
@@ -11,10 +11,12 @@ THESIS = "sign_flips_at_the_norm"
 
 
 def sabotage(patch: MonkeyPatch) -> None:
-    sound = module.biased_ridge
+    sound = module.noisy_examples
 
     @functools.wraps(sound)
-    def halfway(X, y, w_source, lam):
-        return sound(X, y, np.asarray(w_source) / 2, lam)
+    def unequal(N, target, scale, noise, random):
+        louder = np.array(scale, dtype=float)
+        louder[: len(louder) // 2] *= 3
+        return sound(N, target, louder, noise, random)
 
-    patch.setattr(module, "biased_ridge", halfway)
+    patch.setattr(module, "noisy_examples", unequal)

@@ -1,6 +1,6 @@
 """A source as a prior: ridge that shrinks towards its weights, and the error to expect of it.
 
-For what has no formula, small networks that train side by side.
+Below that, small networks side by side, to try the same question where no formula holds.
 """
 
 import math
@@ -72,8 +72,7 @@ def expected_error(
     C = np.eye(D) if covariance is None else _finite("covariance", covariance, 2)
     if C.shape != (D, D):
         raise ValueError(f"covariance must have shape ({D}, {D}), got {C.shape}")
-    if not 0 <= noise < math.inf:
-        raise ValueError(f"noise must be finite and not negative, got {noise}")
+    _not_negative(noise=noise)
     _positive(lam=lam)
     A = x.T @ x + lam * np.eye(D)
     bias = lam * np.linalg.solve(A, away)  # what is left of the offset
@@ -81,33 +80,32 @@ def expected_error(
     return float(bias @ C @ bias), float(noise**2 * np.vdot(gain, C @ gain))
 
 
-def transfer_problem(
-    N: int, scale: ArrayLike, noise: float, random: np.random.Generator
-) -> tuple[Floats, Floats, Floats, Floats]:
-    """Gaussian inputs, a target of length 1, and a direction in which a source may err.
-
-    The direction lies in the features that vary most; with equal scales it is any.
+def noisy_examples(
+    N: int, target: ArrayLike, scale: ArrayLike, noise: float, random: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Examples of a linear target: independent Gaussian inputs, and outputs with Gaussian noise.
 
     Args:
         N: examples.
-        scale: (D,), standard deviations of the features, above 0.
-        noise: standard deviation of y around Xw, not negative.
+        target: (D,), finite: the weights behind y.
+        scale: (D,), standard deviations of the inputs, above 0.
+        noise: standard deviation of y around X target, not negative.
         random: where all is drawn from.
 
     Returns:
-        X (N, D), y (N,), the target's weights (D,), and a direction (D,) of length 1.
+        X (N, D) and y (N,).
 
     Raises:
-        ValueError: N is below 1, or a scale or the noise is out of range.
+        ValueError: N is below 1, shapes do not fit, or a scale or the noise is out of range.
     """
-    spread = _finite("scale", scale, 1)
-    if N < 1 or not (spread > 0).all() or not 0 <= noise < math.inf:
-        raise ValueError(f"want N from 1, scales above 0 and noise from 0, got {N}, {spread}, {noise}")
-    X = random.standard_normal((N, len(spread))) * spread
-    target, direction = random.standard_normal((2, len(spread)))
-    direction = np.where(spread == spread.max(), direction, 0.0)
-    target, direction = target / np.linalg.norm(target), direction / np.linalg.norm(direction)
-    return X, X @ target + noise * random.standard_normal(N), target, direction
+    weights, spread = _finite("target", target, 1), _finite("scale", scale, 1)
+    if spread.shape != weights.shape or not (spread > 0).all():
+        raise ValueError(f"scale must have shape {weights.shape} and be above 0, got {spread}")
+    if N < 1:
+        raise ValueError(f"N must be at least 1, got {N}")
+    _not_negative(noise=noise)
+    X = random.standard_normal((N, len(weights))) * spread
+    return X, X @ weights + noise * random.standard_normal(N)
 
 
 def leave_one_out(
@@ -203,21 +201,6 @@ def train_networks(
     return fit(networks, batches, loss, optimizer=Adam(trained, lr=lr), num_steps=num_steps)
 
 
-def scrambled(count: int, moved: int, generator: torch.Generator) -> Tensor:
-    """An order of `count` pixels, (count,), in which `moved` of them, drawn at random, are shuffled.
-
-    Some may draw their own place.
-
-    Raises:
-        ValueError: moved is not from 0 to count.
-    """
-    if not 0 <= moved <= count:
-        raise ValueError(f"moved must be from 0 to {count}, got {moved}")
-    order, places = torch.arange(count), torch.randperm(count, generator=generator)[:moved]
-    order[places] = places[torch.randperm(moved, generator=generator)]
-    return order
-
-
 def _finite(name: str, values: ArrayLike, ndim: int) -> Floats:
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != ndim or not array.size:
@@ -231,3 +214,9 @@ def _positive(**numbers: float) -> None:
     for name, number in numbers.items():
         if not 0 < number < math.inf:
             raise ValueError(f"{name} must be finite and above 0, got {number}")
+
+
+def _not_negative(**numbers: float) -> None:
+    for name, number in numbers.items():
+        if not 0 <= number < math.inf:
+            raise ValueError(f"{name} must be finite and not negative, got {number}")
