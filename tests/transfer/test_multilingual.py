@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from lmprep.data.corpora import multilingual_encoder
 from lmprep.training.optim import Adam
 from lmprep.transfer.multilingual import (
     ByteModels,
     byte_windows,
     draw_lines,
+    encoder_pieces,
     fertility,
     temperature_mix,
 )
@@ -91,12 +91,11 @@ def test_fertility_wants_texts() -> None:
 
 
 def test_the_encoders_pieces_spell_the_text() -> None:
-    """The page counts them through a name that the package may change."""
-    pieces = multilingual_encoder()._tokenizer
+    pieces = encoder_pieces()
     for text in ("Open the workspace", "打开工作区"):
-        found = pieces.encode(text, out_type=str, add_bos=False, add_eos=False)
+        found = pieces(text)
         assert "".join(found).replace("▁", " ").strip() == text
-        assert len(pieces.encode(text, add_bos=False, add_eos=False)) == len(found)
+    assert pieces("工作") == ["▁", "工作"]
 
 
 # Drawing lines.
@@ -186,3 +185,9 @@ def test_byte_models_want_sizes_and_shapes() -> None:
     for shape in ((2, 5), (1, 5, 3), (2, 5, 4)):
         with pytest.raises(ValueError, match="x must be"):
             model(torch.zeros(shape, dtype=torch.long))
+    x = torch.zeros(2, 5, 3, dtype=torch.long)
+    for wrong in (-1, 256):  # another run's vectors
+        with pytest.raises(ValueError, match="0 to 255"):
+            model(x + wrong)
+    with pytest.raises(ValueError, match="y must be"):
+        model.bits(x, torch.zeros(5, 2, dtype=torch.long))

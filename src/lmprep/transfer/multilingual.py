@@ -1,5 +1,6 @@
 """One tokenizer and one model for languages of unequal size: shares, what a text costs, small byte models."""
 
+import functools
 import math
 import operator
 from collections.abc import Callable, Sequence, Sized
@@ -11,13 +12,15 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lmprep.data.corpora import multilingual_encoder
+
 
 def temperature_mix(sizes: Sequence[float], alpha: float) -> NDArray[np.float64]:
     """The share of each language in training, in proportion to its size to the power of alpha.
 
     Args:
-        sizes: (K,), in bytes, tokens or documents; Python integers of any length. A language of size 0 gets
-            the share 0, also at alpha = 0.
+        sizes: (K,), in bytes, tokens or documents; integers may be longer than 64 bits. A language of size 0
+            gets the share 0, also at alpha = 0.
         alpha: 1 keeps the natural shares, 0 makes those of all languages that have text equal. Some call
             1 / alpha the temperature.
 
@@ -68,6 +71,19 @@ def fertility(encode: Callable[[str], Sized], texts: Sequence[str]) -> Fertility
         raise ValueError(f"texts must hold a character, got {len(texts)} texts without one")
     tokens = sum(len(encode(text)) for text in texts)
     return Fertility(tokens / len(texts), tokens / characters)
+
+
+def encoder_pieces() -> Callable[[str], list[str]]:
+    """A function from a text to the word pieces that the book's multilingual encoder cuts it into.
+
+    A piece that follows a space begins with "▁". The package keeps its tokenizer under a private name; only
+    this function reaches for it. Loading takes a CPU-second.
+
+    Raises:
+        ModuleNotFoundError: as `lmprep.data.corpora.multilingual_encoder`.
+    """
+    tokenizer = multilingual_encoder()._tokenizer
+    return functools.partial(tokenizer.encode, out_type=str, add_bos=False, add_eos=False)
 
 
 def draw_lines(lines: Sequence[str], num_bytes: float, rng: np.random.Generator) -> list[str]:
@@ -147,6 +163,8 @@ class ByteModels(nn.Module):
         runs = len(self.vectors)
         if x.ndim != 3 or x.shape[0] != runs or x.shape[2] != self.context:
             raise ValueError(f"x must be ({runs}, B, {self.context}), got {tuple(x.shape)}")
+        if x.numel() and not 0 <= x.min() <= x.max() <= 255:
+            raise ValueError(f"x must hold bytes, 0 to 255, got {int(x.min())} to {int(x.max())}")
         rows = x + 256 * torch.arange(runs, device=x.device)[:, None, None]  # each run's own vectors
         vectors = F.embedding(rows, self.vectors.flatten(0, 1)).flatten(2)  # (R, B, C D)
         hidden = torch.baddbmm(self.hidden_bias, vectors, self.hidden).relu()  # (R, B, H)
@@ -154,5 +172,7 @@ class ByteModels(nn.Module):
 
     def bits(self, x: Tensor, y: Tensor) -> Tensor:
         """Bits per byte of each run: (R,). x is (R, B, C) and y (R, B)."""
+        if y.shape != x.shape[:2]:
+            raise ValueError(f"y must be {tuple(x.shape[:2])}, as x {tuple(x.shape)}, got {tuple(y.shape)}")
         surprisal = F.cross_entropy(self(x).flatten(0, 1), y.flatten(), reduction="none")  # nats
         return surprisal.view(y.shape).mean(dim=1) / math.log(2)
