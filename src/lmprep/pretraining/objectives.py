@@ -97,24 +97,27 @@ def span_restore(inputs: Tensor, target: Tensor, sentinels: Sequence[int]) -> Te
 
     Raises:
         TypeError: inputs or target are not `torch.long`.
-        ValueError: they are not of one axis, target does not begin with a sentinel, or the sentinels of the
-            two are not the same, but for the last one in target.
+        ValueError: they are not of one axis, target does not begin and end with a sentinel, or its sentinels
+            are not those of inputs and one more, each once.
     """
     _check_text("inputs", inputs)
     _check_text("target", target)
+    visible, listed = inputs.tolist(), target.tolist()
+    if not listed or listed[0] not in sentinels or listed[-1] not in sentinels:
+        raise ValueError(f"target must begin and end with a sentinel, got {listed[:1]} and {listed[-1:]}")
+    asked = [token for token in visible if token in sentinels]
+    answered = [token for token in listed if token in sentinels]
+    if asked != answered[:-1] or len(set(answered)) < len(answered):
+        raise ValueError(
+            f"target must hold inputs' sentinels {asked} and one more, each once, got {answered}"
+        )
     spans: dict[int, list[int]] = {}
-    latest: list[int] | None = None
-    for token in target.tolist():
+    for token in listed:
         if token in sentinels:
             latest = spans[token] = []
-        elif latest is None:
-            raise ValueError(f"target must begin with a sentinel, got {token}")
         else:
             latest.append(token)
-    asked = [token for token in inputs.tolist() if token in sentinels]
-    if asked != list(spans)[:-1]:
-        raise ValueError(f"target must hold inputs' sentinels {asked} and one more, got {list(spans)}")
-    return inputs.new_tensor([x for token in inputs.tolist() for x in spans.get(token, [token])])
+    return inputs.new_tensor([x for token in visible for x in spans.get(token, [token])])
 
 
 def masked_log_probs(model: Callable[[Tensor], Tensor], ids: Tensor, mask_id: int) -> Tensor:
