@@ -3,13 +3,15 @@
 import itertools
 import re
 from collections import Counter
+from random import Random
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from seqeval.metrics.sequence_labeling import get_entities
+from seqeval.metrics.sequence_labeling import get_entities, precision_recall_fscore_support
+from seqeval.scheme import IOB2, Entities
 
 from lmprep.transfer.roles import (
     HUNTED,
@@ -17,12 +19,15 @@ from lmprep.transfer.roles import (
     TAGS,
     WORDS,
     Frame,
+    RoleTagger,
     best_valid_tags,
     bio_spans,
     bio_transitions,
     draw_frames,
     first_acts,
+    is_valid_bio,
     role_batch,
+    span_scores,
 )
 
 FRAME = Frame(("old", "dogs"), ("cats", "that", "were", "tired"), "chased", "night")
@@ -153,9 +158,40 @@ def test_transitions_allow_what_bio_allows() -> None:
         assert (after[i, j] == 0) == (not tag.startswith("I-") or goes_on)
 
 
-def is_valid(tags: list[str]) -> bool:
-    """Whether every I is part of a span that begins with B."""
-    return all(tags[start].startswith("B-") for _, start, _ in bio_spans(tags))
+@given(st.lists(any_tag, max_size=8))
+def test_valid_is_what_a_strict_reader_reads_as_well(tags: list[str]) -> None:
+    """The strict reading drops each I that nothing begins; the lenient one makes a span of it."""
+    strict = Entities([tags], IOB2).entities[0]
+    assert is_valid_bio(tags) == (len(strict) == len(bio_spans(tags)))
+
+
+@given(st.lists(st.lists(any_tag, min_size=1, max_size=6), min_size=1, max_size=4), st.randoms())
+def test_span_scores_are_seqevals(actual: list[list[str]], random: Random) -> None:
+    predicted = [[random.choice([tag, "O", "B-A", "I-A"]) for tag in tags] for tags in actual]
+    theirs = precision_recall_fscore_support(actual, predicted, average="micro", zero_division=0)[:3]
+    assert span_scores(predicted, actual) == pytest.approx(tuple(map(float, theirs)))
+
+
+def test_span_scores_want_as_many_sentences() -> None:
+    with pytest.raises(ValueError, match="as many"):
+        span_scores([["O"]], [])
+
+
+def test_without_positions_only_the_words_count() -> None:
+    contents = draw_frames(30, 0.5, np.random.default_rng(6))
+    said = [
+        role_batch([frame.exchanged() if turn else frame for frame in contents], [True] * 30)
+        for turn in (0, 1)
+    ]
+    answers = {}
+    for sees_order in (False, True):
+        tagger = RoleTagger(sees_order, torch.Generator().manual_seed(7)).double()
+        trained = {name for name, weight in tagger.named_parameters() if weight.requires_grad}
+        assert ("encoder.positions.weight" in trained) == sees_order
+        with torch.no_grad():
+            answers[sees_order] = [first_acts(tagger(batch.ids), batch.nouns) for batch in said]
+    assert torch.equal(answers[False][0], ~answers[False][1])  # the same noun, which now stands elsewhere
+    assert not torch.equal(answers[True][0], ~answers[True][1])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -167,7 +203,7 @@ def test_viterbi_finds_the_best_valid_sequence(dtype: torch.dtype) -> None:
         valid = [
             path
             for path in itertools.product(range(len(TAGS)), repeat=length)
-            if is_valid([TAGS[t] for t in path])
+            if is_valid_bio([TAGS[t] for t in path])
         ]
         best = max(valid, key=lambda path: sum(scores[t, tag].item() for t, tag in enumerate(path)))
         assert tags == [*best, *[-1] * (3 - length)]

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from lmprep.architectures.transformer import Encoder, EncoderConfig, undrawn_linear
+from lmprep.evaluation.classification import Scores, scores_from_counts
 from lmprep.foundations.chain import viterbi
 
 HUNTERS = ("dogs", "wolves", "hawks", "guards", "soldiers", "teachers", "doctors", "lawyers")
@@ -139,6 +141,32 @@ def role_batch(frames: Sequence[Frame], passive: Sequence[bool]) -> RoleBatch:
     return RoleBatch(ids, tags, nouns, (first == _TAG_IDS["B-ARG0"]) | (first == _TAG_IDS["I-ARG0"]))
 
 
+class RoleTagger(nn.Module):
+    """A one-block encoder of width 32 with a linear layer to the scores of `TAGS`.
+
+    Args:
+        sees_order: whether positions are learned. Without, attention treats a sentence as a set of words.
+        generator: the source of the first weights, on the CPU.
+    """
+
+    def __init__(self, sees_order: bool, generator: torch.Generator) -> None:
+        super().__init__()
+        config = EncoderConfig(
+            vocab_size=len(WORDS), context_length=13, width=32, num_layers=1, num_heads=4, mlp_width=32,
+            norm_first=True, embedding_norm=False, init_std=0.15,
+        )  # fmt: skip
+        self.encoder = Encoder(config, generator)
+        self.head = undrawn_linear(config.width, len(TAGS))
+        nn.init.normal_(self.head.weight, std=config.init_std, generator=generator)
+        nn.init.zeros_(self.head.bias)
+        if not sees_order:
+            nn.init.zeros_(self.encoder.positions.weight.requires_grad_(False))
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(B, T), as in `RoleBatch`, to (B, T, K), a score for each tag."""
+        return self.head(self.encoder(ids, ids > 0))  # (B, T, D), then (B, T, K)
+
+
 def first_acts(logits: Tensor, nouns: Tensor) -> Tensor:
     """Whether the left participant gets more of the agent's probability against the patient's than the right.
 
@@ -190,6 +218,32 @@ def bio_spans(tags: Sequence[str]) -> list[tuple[str, int, int]]:
         if tag != "O" and not open_label:
             open_label, start = label, i
     return spans
+
+
+def is_valid_bio(tags: Sequence[str]) -> bool:
+    """Whether each I- goes on with a span that a B- began.
+
+    Raises:
+        TypeError, ValueError: as `bio_spans`.
+    """
+    return all(tags[start].startswith("B-") for _, start, _ in bio_spans(tags))
+
+
+def span_scores(predicted: Sequence[Sequence[str]], actual: Sequence[Sequence[str]]) -> Scores:
+    """Precision, recall and F1 of spans over all sentences: label and both ends must match.
+
+    Raises:
+        TypeError, ValueError: as `bio_spans`, or there are not equally many sentences.
+
+    Source: Carreras and Màrquez (2005).
+    """
+    if len(predicted) != len(actual):
+        raise ValueError(f"there must be as many predicted as actual, got {len(predicted)} and {len(actual)}")
+    found, gold = (
+        {(n, *span) for n, tags in enumerate(sentences) for span in bio_spans(tags)}
+        for sentences in (predicted, actual)
+    )
+    return scores_from_counts(len(found & gold), len(found), len(gold))
 
 
 def bio_transitions(tags: Sequence[str]) -> tuple[Tensor, Tensor]:
