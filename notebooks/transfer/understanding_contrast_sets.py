@@ -132,14 +132,14 @@ def train(sentences: roles.RoleBatch, sees_order: bool) -> roles.RoleTagger:
 # - *typical events*: never a student who helps a teacher;
 # - *no passives*: active sentences only. They too contain *were* (in *dogs that were old*) and *by* (in *by night*), so no word of
 #   a passive is new to the model;
-# - *few passives*: three sentences in a hundred.
+# - *few passives*: two sentences in a hundred.
 #
 # Each is tested twice: on new sentences of its own kind, and on groups of four as above.
 
 # %%
 # Try: typical = 0.5. Who usually acts then says nothing, the run without word order falls to one half on
 # its own test, and the first claim breaks. Or num_steps = 30: nobody has learned enough to be fooled.
-typical, passive, few, num_steps, num_sentences = 0.95, 0.5, 0.03, 100, 1500
+typical, passive, few, num_steps, num_sentences = 0.95, 0.5, 0.02, 100, 1500
 
 runs = {
     "reference": (typical, passive, True),
@@ -207,7 +207,7 @@ claim("one_of_two", "no word order: pairs that differ in the exchange alone with
 claim("wrong_not_lost", "no passives in training: passive sentences with the right agent, share",
       right["no passives"][2:].double().mean(), at_most=0.1)  # fmt: skip
 claim("shares_multiply", "few passives: typical passives right minus exchanged ones, share",
-      rare[2] - rare[3], at_least=0.2)  # fmt: skip
+      rare[2] - rare[3], at_least=0.15)  # fmt: skip
 
 # %% [markdown]
 # On sentences of its own kind no run can be told from the reference, except that the one without word order errs where the typical
@@ -218,8 +218,8 @@ claim("shares_multiply", "few passives: typical passives right minus exchanged o
 # - The run that saw typical events had order to go by, and mostly did not use it. Knowing who usually acts is enough for all that it was shown.
 # - Without passives, all passives are wrong, not half of them. The run learned a rule, "the one before the verb acts", which is right for
 #   everything that it saw.
-# - Three percent of passives repair the typical ones. Of exchanged passives that leaves two or so among 1,500 sentences, and they
-#   are wrong far more often: rare times rare is not in the data.
+# - Two percent of passives are thirty of 1,500 sentences, and most typical passives come out right. Among the thirty there are one or two
+#   exchanged ones, and those are mostly wrong: what is rare in two ways at once is hardly in the data.
 #
 # ## MiniLM puts the opposite next to the sentence
 #
