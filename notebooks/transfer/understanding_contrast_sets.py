@@ -246,9 +246,9 @@ def states(batch: roles.RoleBatch) -> Tensor:
     return encoder.model(ids, mask)[:, 1 : batch.ids.size(1) + 1]
 
 
-taught = sentences(200, 0.5, 0.0, 8)
+taught = sentences(100, 0.5, 0.0, 8)
 known = taught.mask
-probe = fit_probe(states(taught)[known], taught.tags[known], len(TAGS), penalty=1e-3)
+probe = fit_probe(states(taught)[known], taught.tags[known], len(TAGS), penalty=1e-2)
 probed = {}
 for voice in (False, True):
     asked = roles.role_batch(contents[:60], [voice] * 60)

@@ -152,8 +152,8 @@ class RoleTagger(nn.Module):
     def __init__(self, sees_order: bool, generator: torch.Generator) -> None:
         super().__init__()
         config = EncoderConfig(
-            vocab_size=len(WORDS), context_length=13, width=32, num_layers=1, num_heads=4, mlp_width=32,
-            norm_first=True, embedding_norm=False, init_std=0.15,
+            vocab_size=len(WORDS), context_length=13, width=32, num_layers=1, num_heads=4,
+            mlp_width=32, norm_first=True, embedding_norm=False, init_std=0.15,
         )  # fmt: skip
         self.encoder = Encoder(config, generator)
         self.head = undrawn_linear(config.width, len(TAGS))
