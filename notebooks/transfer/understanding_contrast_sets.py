@@ -248,7 +248,7 @@ def states(batch: roles.RoleBatch) -> Tensor:
 
 taught = sentences(100, 0.5, 0.0, 8)
 known = taught.mask
-probe = fit_probe(states(taught)[known], taught.tags[known], len(TAGS), penalty=1e-2)
+probe = fit_probe(states(taught)[known], taught.tags[known], len(TAGS), penalty=0.1)
 probed = {}
 for voice in (False, True):
     asked = roles.role_batch(contents[:60], [voice] * 60)
