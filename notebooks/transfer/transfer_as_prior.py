@@ -167,7 +167,7 @@ claim("sign_flips_at_the_norm", "where sources stop helping, in lengths of the t
       at_most=0.12, thesis=True)  # fmt: skip
 
 # %% [markdown]
-# From 10 examples for 40 weights to 80, and wherever the source errs, its gain changes sign at the same place.
+# With 10 examples for 40 weights or with 80, and wherever the source errs, its gain changes sign at the same distance.
 #
 # ## If inputs vary unequally, it matters where a source errs
 #
@@ -277,7 +277,7 @@ claim("stopping_is_the_prior", "gain over the untrained source: stopped descent'
 # ## On digits the frozen base wins most and loses most
 #
 # In networks no such formula holds: permute the hidden units, and the function is the same at another place. So measure, on 8 × 8 digits, with one
-# hidden layer of 64 units (the *base*) and a linear head. The source has seen 350 images of all ten digits. The target has twenty labeled images, and four
+# hidden layer of 64 units (the *base*) and a linear head. The source has seen 350 images of all ten digits. The target has twenty labeled images and comes in four
 # forms: the same task; the same with all pixels permuted in a fixed way; only the digits 5–9; and 5–9 again, from a second
 # source that has seen as many images, but only of 0–4.
 #
@@ -364,7 +364,7 @@ claim("source_classes_decide", "5–9, frozen base: share right, source of 0–9
 # what it has learned is worse than nothing here. Tuning on the same twenty images gets most of the loss back, since it may leave the source;
 # that is the loose $\lambda$ of this model. It is no gain over scratch.
 #
-# In the last two columns target and images are the same; only the classes that shaped the source's features differ. The base from a source
+# The last two columns share their target, in fresh draws; only the classes that shaped the source's features differ. The base from a source
 # that has seen 5–9 among others beats scratch, frozen or tuned. The one from 0–4 is, frozen, behind a random one; tuned, it does not beat scratch. The networks are tiny;
 # what carries over is the comparison, with scratch and random features in it.
 
@@ -387,7 +387,7 @@ claim("source_classes_decide", "5–9, frozen base: share right, source of 0–9
 # permuted pixels, the frozen base, which has rate zero, comes out last.
 #
 # **"The farthest source is the least useful."** Let $w_s = -w_t$. It is at distance 2 and hurts more than any orthogonal source of its length. Yet
-# the center $\alpha w_s$ with $\alpha = -1$ is perfect. A fitted $\alpha$ leaves at best $\lVert w_t\rVert\sin\theta$, with $\theta$ the angle between both, which is never more than zero leaves.
+# the center $\alpha w_s$ with $\alpha = -1$ is perfect. A fitted $\alpha$ leaves at best the distance $\lVert w_t\rVert\sin\theta$, with $\theta$ the angle between both: never more than from zero.
 
 # %% [markdown] tags=["followups"]
 # ## Follow-ups

@@ -45,20 +45,17 @@ def biased_ridge(X: ArrayLike, y: ArrayLike, w_source: ArrayLike, lam: float) ->
     return source + correction
 
 
-def expected_error(
-    X: ArrayLike, offset: ArrayLike, noise: float, lam: float, covariance: ArrayLike | None = None
-) -> tuple[float, float]:
+def expected_error(X: ArrayLike, offset: ArrayLike, noise: float, lam: float) -> tuple[float, float]:
     """Squared bias and variance of `biased_ridge` for given inputs, over the noise in y.
 
-    Their sum is the expected squared error of predictions for new x, noise not counted. With covariance I it
-    is also the expected squared distance of the weights from the target's.
+    Their sum is the expected squared distance of the weights from the target's. For new inputs x with
+    E[x xᵀ] = I it is also the expected squared error of predictions, noise not counted.
 
     Args:
         X: (N, D), finite, the inputs fitted on.
         offset: (D,), finite: the source's weights minus the target's.
         noise: standard deviation of y around Xw, not negative.
         lam: above 0.
-        covariance: (D, D), E[x xᵀ] of the new inputs; I when None.
 
     Raises:
         ValueError: shapes do not fit, or a number is NaN, infinite or out of range.
@@ -66,18 +63,14 @@ def expected_error(
     Source: Hoerl and Kennard (1970), with another center.
     """
     x, away = _finite("X", X, 2), _finite("offset", offset, 1)
-    D = x.shape[1]
-    if away.shape != (D,):
-        raise ValueError(f"offset must have shape ({D},), got {away.shape}")
-    C = np.eye(D) if covariance is None else _finite("covariance", covariance, 2)
-    if C.shape != (D, D):
-        raise ValueError(f"covariance must have shape ({D}, {D}), got {C.shape}")
+    if away.shape != x.shape[1:]:
+        raise ValueError(f"offset must have shape ({x.shape[1]},), got {away.shape}")
     _not_negative(noise=noise)
     _positive(lam=lam)
-    A = x.T @ x + lam * np.eye(D)
+    A = x.T @ x + lam * np.eye(x.shape[1])
     bias = lam * np.linalg.solve(A, away)  # what is left of the offset
     gain = np.linalg.solve(A, x.T)  # (D, N), from noise in y to error in w
-    return float(bias @ C @ bias), float(noise**2 * np.vdot(gain, C @ gain))
+    return float(bias @ bias), float(noise**2 * (gain**2).sum())
 
 
 def noisy_examples(
