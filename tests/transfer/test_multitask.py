@@ -72,6 +72,9 @@ def test_a_parameter_that_a_loss_does_not_reach_gets_zeros_and_grad_is_left() ->
     rows = task_gradients(two_losses(shared), head)
     assert rows[0].abs().sum() > 0 and torch.equal(rows[1], torch.zeros(10, dtype=torch.float64))
     assert all(parameter.grad is None for parameter in shared.parameters())
+    outputs = shared(torch.ones(2, 3, dtype=torch.float64))  # losses of separate graphs, not unstacked
+    rows = task_gradients([outputs["a"].sum(), outputs["b"].sum()], head)
+    assert rows[0].abs().sum() > 0 and torch.equal(rows[1], torch.zeros(10, dtype=torch.float64))
 
 
 def test_task_gradients_say_what_is_wrong() -> None:

@@ -257,6 +257,9 @@ TASK = Task(
     wrong={
         "½ s left out": terms(lambda L, s, c: c * torch.exp(-s) * L),
         "s in place of ½ s": terms(lambda L, s, c: c * torch.exp(-s) * L + s),
+        "½ s averaged": terms(lambda L, s, c: c * torch.exp(-s) * L + 0.5 * s / len(L)),
+        "½ s for squared errors only": terms(lambda L, s, c: c * torch.exp(-s) * L + 0.5 * s * (c == 0.5)),
+        "½ |s|": terms(lambda L, s, c: c * torch.exp(-s) * L + 0.5 * s.abs()),
         "½ s subtracted": terms(lambda L, s, c: c * torch.exp(-s) * L - 0.5 * s),
         "exp(s)": terms(lambda L, s, c: c * torch.exp(s) * L + 0.5 * s),
         "s read as σ": terms(lambda L, s, c: c * L / s**2 + s.abs().log()),
