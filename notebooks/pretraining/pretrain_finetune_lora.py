@@ -95,12 +95,12 @@ device = setup()
 # | learning rate, steps | high, many | lower, few | higher again, few |
 # | head | one output per token | kept if the outputs stay, else new | likewise; a new one is trained in full |
 # | what is trained | all | all | two thin matrices beside each chosen one |
-# | what is kept | | a copy, if you made one | the old weights, below the change |
+# | what is kept | | a copy, if you made one | the old weights, beside the change |
 #
 # ## A dialect in which every vowel has moved one place
 #
-# To see what the start is worth, let it change and keep the loss. Python's manual, in lower case, teaches a small GPT to
-# predict the next character. Then the language changes: *a* becomes *e*, *e* becomes *i*, and so on around to *u*, which
+# To see what the start is worth, keep the loss and change the language. Python's manual, in lower case, teaches a small GPT to
+# predict the next character. Then *a* becomes *e*, *e* becomes *i*, and so on around to *u*, which
 # becomes *a*. Grammar, words and spacing stay. Of the dialect there are 4,000 characters to learn from, one or two
 # percent of the English text, and they were cut out of it first.
 
@@ -205,16 +205,16 @@ claim("both_forget", "English: rise of the loss by tuning on the dialect, smalle
       min(ends[arm][0] for arm in ("full", "LoRA")) - nats(base, "English"),
       at_least=0.1, unit="nats")  # fmt: skip
 
-near = min(loss for arm in ("full", "LoRA") for _, loss in runs[arm]) + 0.05
+near = min(loss for arm in ("full", "LoRA") for _, loss in runs[arm]) + 0.1
 kept = {arm: min(old for old, new in runs[arm] if new <= near) for arm in ("full", "LoRA")}
-claim("lora_keeps_no_more", "runs within 0.05 nats of the best on the dialect: lowest English loss of "
+claim("lora_keeps_no_more", "runs within 0.1 nats of the best on the dialect: lowest English loss of "
       "full fine-tuning minus that of LoRA",
-      kept["full"] - kept["LoRA"], at_most=0.1, unit="nats")  # fmt: skip
+      kept["full"] - kept["LoRA"], at_most=0.05, unit="nats")  # fmt: skip
 
 # %% [markdown]
 # From these few characters, going on from the base beats starting over by far, and LoRA gains about as much as full tuning with
-# about four percent of the numbers. Both pay in English. Of the runs that know the dialect about equally well, LoRA's have
-# not kept clearly more English (upper panel of the figure below).
+# about four percent of the numbers. Both pay in English. Of the runs within a tenth of a nat of the
+# best on the dialect, LoRA's have not kept more English (upper panel of the figure below).
 #
 # That is one small model, and a task that contradicts the old one. In models of 7 billion
 # parameters, tuned on code and mathematics, {cite:t}`biderman2024lora` found that LoRA with common ranks forgot less than
@@ -258,7 +258,7 @@ unbounded(dialect[::T, :-1])
 inputs = {name: x.flatten(0, 1).double() for name, x in seen.items()}  # (N, in) each
 moments = {name: x.mT @ x / len(x) for name, x in inputs.items()}  # C, (in, in) each
 
-print(f"cut to rank {rank}, output change lost: by SVD, best; cosine of the SVD's cut and LoRA")
+print("                   lost by the SVD   by the best cut   cosine of the SVD's cut and LoRA")
 lost, alike = {}, {}
 for name in layers:
     change, x = changes[name], inputs[name]
@@ -267,7 +267,7 @@ for name in layers:
     lost[name] = rests / (x @ change.mT).square().sum()
     (A, B), learned = cuts[0], chosen["LoRA"].blocks[0].get_submodule(name).update().double()
     alike[name] = F.cosine_similarity((B @ A).flatten(), learned.flatten(), dim=0).item()
-    print("{:<22}{:.2f}  {:.2f}  {:.2f}".format(name, *lost[name], alike[name]))
+    print("{:<19}{:<18.2f}{:<18.2f}{:.2f}".format(name, *lost[name], alike[name]))
 
 change, C = changes["attention.output"].cpu(), moments["attention.output"].cpu()
 for_inputs, for_white = best_low_rank(change, rank, C), best_low_rank(change, rank)

@@ -156,6 +156,15 @@ def best_low_rank(change: Tensor, rank: int, second_moment: Tensor | None = None
 
     Source: Eckart and Young (1936) for white inputs, Izenman (1975) for others.
     """
+    _check_cut(change, rank, second_moment)
+    delta = change.double()
+    outputs = delta if second_moment is None else delta @ second_moment.double()
+    _, directions = torch.linalg.eigh(outputs @ delta.mT)  # of E[ΔWx (ΔWx)ᵀ], smallest first
+    B = directions[:, -rank:].flip(-1)  # (out, r)
+    return (B.mT @ delta).to(change), B.to(change)
+
+
+def _check_cut(change: Tensor, rank: int, second_moment: Tensor | None) -> None:
     if change.ndim != 2 or not change.is_floating_point() or not change.isfinite().all():
         raise ValueError(
             f"change must be a finite floating-point matrix (out, in), got shape {tuple(change.shape)} "
@@ -163,23 +172,17 @@ def best_low_rank(change: Tensor, rank: int, second_moment: Tensor | None = None
         )
     if not 1 <= rank <= min(change.shape):
         raise ValueError(f"rank must be from 1 to {min(change.shape)}, the smaller size, got {rank}")
+    if second_moment is None:
+        return
     width = change.size(1)
-    if second_moment is not None and (
-        second_moment.shape != (width, width) or not second_moment.isfinite().all()
-    ):
+    if second_moment.shape != (width, width) or not second_moment.isfinite().all():
         raise ValueError(
             f"second_moment must be finite, of shape {(width, width)} like the inputs, "
             f"got shape {tuple(second_moment.shape)}"
         )
-    if second_moment is not None:
-        skew = (second_moment - second_moment.mT).abs().max()
-        if skew > 1e-3 * second_moment.abs().max():  # more than rounding leaves
-            raise ValueError("second_moment must be symmetric, E[x xᵀ]: did you pass the inputs themselves?")
-    delta = change.double()
-    outputs = delta if second_moment is None else delta @ second_moment.double()
-    _, directions = torch.linalg.eigh(outputs @ delta.mT)  # of E[ΔWx (ΔWx)ᵀ], smallest first
-    B = directions[:, -rank:].flip(-1)  # (out, r)
-    return (B.mT @ delta).to(change), B.to(change)
+    skew = (second_moment - second_moment.mT).abs().max()
+    if skew > 1e-3 * second_moment.abs().max():  # more than rounding leaves
+        raise ValueError("second_moment must be symmetric, E[x xᵀ]: did you pass the inputs themselves?")
 
 
 def _places(model: nn.Module) -> Iterator[tuple[str, nn.Linear]]:
