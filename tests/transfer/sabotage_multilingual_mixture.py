@@ -1,15 +1,15 @@
-"""Shares that ignore alpha: every mixture is the natural one, and no exponent is better than another."""
+"""Translations that only repeat eight messages: the controls have no fresh text either, and gain no more."""
 
-import numpy as np
 from pytest import MonkeyPatch
 
-from lmprep.transfer import multilingual as module
+from lmprep.data import corpora as module
 
-THESIS = "best_in_between"
+THESIS = "fresh_text_gains_more"
 
 
 def sabotage(patch: MonkeyPatch) -> None:
-    def natural(sizes, alpha):
-        return np.array(sizes, dtype=float) / sum(sizes)
-
-    patch.setattr(module, "temperature_mix", natural)
+    pairs = module.english_chinese_pairs()
+    train = pairs["train"]
+    repeated = (list(train["chinese"][:8]) * len(train))[: len(train)]
+    pairs["train"] = train.remove_columns("chinese").add_column("chinese", repeated)
+    patch.setattr(module, "english_chinese_pairs", lambda: pairs)
