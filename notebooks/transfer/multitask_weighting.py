@@ -54,7 +54,7 @@
 #
 # - Junior: a shared trunk, a head per task, one backward pass through the summed loss, gradients zeroed at each step. Independent models are the baseline, not a kind of multitask learning.
 # - Junior: a loss's size comes from its unit, and standardizing the target is the first remedy.
-# - Mid: derives $s^* = \log 2cL$ and the objective $\frac12\sum\log L$ that is left, so that scale cancels.
+# - Mid: derives $s^* = \log 2cL$ and the objective $\frac12\sum\log L$ that is left, so that scale cancels, and starts $s$ there.
 # - Mid: says that the term is exact for a Gaussian and approximate for cross-entropy, and how one can tell.
 # - Senior: keeps three effects apart (forced learning rate, mixture on the trunk, scale of the head) and says which remedy touches which.
 # - Senior: the learned weight follows the *training* loss, so it grows for a memorized task.
@@ -213,7 +213,7 @@ claim("sgd_rate_explains", "SGD: the standardized arm at the characters' rate lo
 
 # %% [markdown]
 # At the rate that characters force, the standardized arm has lost much of its lead, or all of it. So within these 200 updates much of the
-# damage comes from slow learning, and is not yet a matter of what the trunk is asked for.
+# damage comes from slow learning, not from the mixture on the trunk.
 #
 # ## Under Adam, the loudest loss still decides what the trunk learns
 #
@@ -334,7 +334,8 @@ claim("memorized_weighs_more", "sentiment, largest rate: learned weight over the
 # ## Drawing a task more often is a weight, too
 #
 # Tasks can be unequal in size as well. If each update draws one task, task $i$ with probability $p_i$, the trunk's expected gradient is $\sum_i p_i \nabla L_i$: sampling is weighting, with more noise.
-# One thing differs: a head moves only when its task is drawn. A small weight on its loss Adam would divide away in the head; updates that did not happen it cannot give back.
+# One thing differs: a head moves only when its task is drawn. Adam divides a small weight out of the head's steps, but it cannot
+# fully make up for updates in which the head had no gradient.
 #
 # Take 50 labels beside 2000. With $p_i \propto n_i^{1/T}$, where $T$ is
 # called a *temperature*, it gets more:
