@@ -23,9 +23,9 @@
 # ## The 30-second answer
 #
 # Sample each language in proportion to its size to a power alpha, say 0.3: below one, the small language gains and the large one
-# pays. In our test Chinese saved far more tokens than English lost. Equal shares went too far: English lost more tokens than Chinese
-# saved, and the model read the few Chinese messages so often that it recited them. Even a lower learning rate left new messages
-# hardly better predicted; fresh Chinese text did. So count the passes over each corpus, and cap them.
+# pays. In our test that saved Chinese far more tokens than it cost English. The step to equal shares cost English more than it
+# saved Chinese, and the model read the few Chinese messages so often that it recited them. Even a lower learning rate left new messages
+# hardly better predicted; fresh text helped. So count the passes over each corpus, and cap them.
 #
 # :::{dropdown} The two-minute answer
 # *Shares.* $p_k \propto n_k^\alpha$. At $\alpha = 1$ languages keep their natural shares, at 0 all are equal. Multilingual BERT took
