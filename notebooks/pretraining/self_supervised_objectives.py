@@ -236,7 +236,7 @@ for half, ax in enumerate(axes):
     label_lines(ax)
 axes[0].set_title("First of a pair: a guess from the left, certain from both sides")
 axes[1].set_title("Second of a pair: certain for all, sooner with more questions")
-axes[1].set_xlabel("training steps (evaluated with one token hidden; dashed: 0, log 5)")
+axes[1].set_xlabel("training steps (masked: one token hidden; dashed: 0 and log 5)")
 plt.show()
 
 # %%
