@@ -22,7 +22,7 @@
 # ## The 30-second answer
 #
 # InfoNCE is cross-entropy for a question: which of N candidates is this item's partner? The best score is the log of how
-# much likelier a candidate is as partner than by chance. So log N minus the loss is a lower bound on the information that partners
+# much likelier a candidate is as partner than by chance. So, on average, log N minus the loss is a lower bound on the information that partners
 # share, and it cannot exceed log N. The loss rewards what partners share, even if faint, and nothing else, even if loud.
 # Negatives make the trivial answer, everything alike, a bad one. Temperature stretches cosines, which alone cannot say "sure".
 #
@@ -305,7 +305,7 @@ for name, rank in ranks.items():
 print(f"{'log N or 1/τ':<53}", *(f"{min(math.log(500), 1 / t):6.2f}" for t in taus))
 
 claim("hot_finds_fewer", "partners found among 500, share: trained at τ = 0.1 minus at 50",
-      found["quiet shared"] - found["τ = 50"], at_least=0.05)  # fmt: skip
+      found["quiet shared"] - found["τ = 50"], at_least=0.03)  # fmt: skip
 claim("cold_scores_bet_too_much", "trained at 0.01: log N − L, scored at 0.07 minus at 0.01",
       nats["τ = 0.01"][1] - nats["τ = 0.01"][0], at_least=2, unit="nats")  # fmt: skip
 
