@@ -21,9 +21,9 @@
 # %% [markdown] tags=["answer"]
 # ## The 30-second answer
 #
-# Gradient steps on new data alone overwrite the old. My default is replay: keep a uniform sample of the stream and mix it
-# into each batch. On permuted digits, at equal memory, it beats EWC, whose penalty, made strong enough to hold the old tasks,
-# keeps the network from learning new ones. On the live stream I test each example before training on it. But that score
+# Gradient steps on new data alone overwrite what was learned before. My default is replay: keep a uniform sample of the stream
+# and mix it into each batch. On permuted digits, at equal memory, it beats EWC, whose penalty, made strong enough to forget as little,
+# keeps the network from learning new tasks. On the live stream I test each example before training on it. But that score
 # trusts the labels, so updates must pass a trusted canary set, with a snapshot to roll back to.
 #
 # :::{dropdown} The two-minute answer
@@ -35,7 +35,7 @@
 #
 # Replay needs old data. A reservoir keeps a fixed number of examples, each seen so far with equal probability. EWC
 # needs none: it charges for moving each weight, by how much the old predictions depend on that weight, the Fisher information. It
-# looks at weights one by one and near one point, so what it charges can be far below what a move costs.
+# looks at weights one by one and only near the old solution, so its price for a long move can be far off.
 #
 # In production the hard part is labels and trust. Candidate weights are trained aside, run in shadow, compared with the serving ones on
 # fixed trusted examples, released to a small share of traffic, and rolled back when a check fails. When only facts change, retrieval may
@@ -56,14 +56,13 @@
 # %% tags=["hide-input"]
 import copy
 from functools import partial
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scipy.special import gammaincc
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from lmprep.data.corpora import digits
 from lmprep.evidence import agrees, claim
@@ -85,7 +84,7 @@ from lmprep.transfer.continual import (
 device = setup()
 
 # %% [markdown]
-# ## Four sites plug in the same camera, each in its own order
+# ## Eight sites plug in the same camera, each in its own order
 #
 # A network reads digits from a camera of 8 × 8 pixels, over 64 wires. Site after site comes online, and each technician
 # plugs the wires in another order. Digits stay digits, the input is permuted, and nobody tells the network at which
@@ -102,7 +101,7 @@ def load(name: str) -> tuple[Tensor, Tensor]:
 
 
 train, validation, test = map(load, ("train", "validation", "test"))
-cables = [torch.randperm(64, generator=generator(k)) for k in range(1, 5)]
+cables = [torch.randperm(64, generator=generator(k)) for k in range(1, 9)]
 parts = {"train": train, "validation": validation, "test": test}
 sites = {name: [(x[:, cable], y) for cable in cables] for name, (x, y) in parts.items()}
 
@@ -124,7 +123,7 @@ sites = {name: [(x[:, cable], y) for cable in cables] for name, (x, y) in parts.
 # χ² law with 19 degrees of freedom. (Seats are drawn without replacement: the variance is $\tfrac{k(n-k)}{n(n-1)}$ per stream, not $k/n$.)
 
 # %%
-n, k, streams = 20, 5, 2000
+n, k, streams = 20, 5, 1000
 counts, draw = np.zeros(n), rng(1)
 for _ in range(streams):
     buffer = ReplayBuffer(k, draw)
@@ -165,121 +164,98 @@ agrees("fisher", "Σ p(1 − p) x xᵀ / N, the diagonal", fisher_diag(linear, x
        np.einsum("nk,nd->kd", (p * (1 - p)).cpu().numpy(), x.cpu().numpy() ** 2) / len(x), atol=1e-12)  # fmt: skip
 
 # %% [markdown]
-# ## With the same memory, replay keeps the old and learns the new
+# ## At equal forgetting, replay learns the new and EWC does not
 #
 # All methods get the same network (64-100-10), as many updates, and 32 images per update. Replay takes half of them from a
-# reservoir of 200 images, so it sees *fewer* new ones. It stores 200 × 65 = 13,000 numbers; EWC's anchor and Fisher have
-# 2 × 7,510 = 15,020. The learning rate is the better of two for the first site alone; λ is chosen by the average
-# accuracy in the end. Both choices use validation images, the table below test images.
+# reservoir of 230 images, so it sees *fewer* new ones. It stores 230 × 65 = 14,950 numbers; EWC's anchor and Fisher have
+# 2 × 7,510 = 15,020. A third buffer of the same size holds the newest images in place of a fair sample. The learning rate is the best of three
+# for the first site alone. Whatever is chosen is chosen on validation images; the table shows test images.
 
 # %%
-# Try: memory = 20, two images for each digit: replay comes down, and may lose its lead. Or
-# strengths = [0.1, 1]: with softer springs, EWC is hardly more than plain training.
-rates, strengths, memory, steps, batch = [0.001, 0.003], [3, 30, 300], 200, 80, 32
+# Try: memory = 20, two or three images for each site:
+# replay forgets more, and its lead shrinks or goes.
+rates, strengths, memory, steps, batch = [0.003, 0.01, 0.03], [3, 10, 30, 100], 230, 50, 32
 
 start = nn.Sequential(nn.Linear(64, 100), nn.ReLU(), nn.Linear(100, 10)).to(device)
 Examples = tuple[Tensor, Tensor]
 
 
-def learn(tasks: list[Examples], rate: float, **options: float) -> list[nn.Module]:
-    return learn_in_turn(start, tasks, rate=rate, steps=steps, batch=batch, generator=generator(5),
-                         rng=rng(2), **options)  # fmt: skip
+class Newest(ReplayBuffer):
+    def add(self, example: Examples) -> None:
+        self.examples = [*self.examples, example][-self.capacity :]
+
+
+def learn(rate: float, last: int | None = None, **options: Any) -> list[nn.Module]:
+    return learn_in_turn(start, sites["train"][:last], rate=rate, steps=steps, batch=batch,
+                         generator=generator(5), **options)  # fmt: skip
 
 
 show(learn_in_turn)
 
 # %%
-rate = max(rates, key=lambda rate: accuracy(learn(sites["train"][:1], rate)[0],
-                                            sites["validation"][0]))  # fmt: skip
-arms = {"plain": {}} | {f"EWC {s:g}": {"strength": s} for s in strengths}
-arms["replay"] = {"memory": memory}
-runs, R, chosen_by = {}, {}, {}
+rate = max(rates, key=lambda rate: accuracy(learn(rate, 1)[0], sites["validation"][0]))
+arms = {f"EWC {s:g}": {"strength": s} for s in strengths}
+arms |= {"plain": {}, "newest": {"buffer": Newest(memory, rng(2))}}
+arms["replay"] = {"buffer": ReplayBuffer(memory, rng(2))}
+runs = {arm: learn(rate, **options) for arm, options in arms.items()}
+R = {arm: accuracy_matrix(runs[arm], sites["test"]) for arm in arms}
+held_out = {arm: accuracy_matrix(runs[arm], sites["validation"]) for arm in arms}
+new = {arm: R[arm].diagonal()[1:].mean() for arm in arms}
 print(f"rate {rate}   accuracy  forgetting  just learned  sites at the end")
-for arm, options in arms.items():
-    runs[arm] = learn(sites["train"], rate, **options)
-    R[arm] = accuracy_matrix(runs[arm], sites["test"])
-    chosen_by[arm] = accuracy_matrix(runs[arm], sites["validation"])[-1].mean()
-    scores, new = cl_metrics(R[arm]), R[arm].diagonal()[1:].mean()
-    print(
-        f"{arm:<13}{scores.accuracy:<10.2f}{scores.forgetting:<12.2f}{new:<14.2f}",
-        R[arm][-1].round(2),
-    )
-best = max((arm for arm in arms if arm.startswith("EWC")), key=chosen_by.get)
-print("chosen on validation images:", best)
+for arm in arms:
+    scores = cl_metrics(R[arm])
+    print(f"{arm:<13}{scores.accuracy:<10.2f}{scores.forgetting:<12.2f}{new[arm]:<14.2f}",
+          R[arm][-1].round(2))  # fmt: skip
+springs = [f"EWC {s:g}" for s in strengths]
+best = max(springs, key=lambda arm: held_out[arm][-1].mean())
+forgets = {arm: cl_metrics(held_out[arm]).forgetting for arm in arms}
+as_stable = next((arm for arm in springs if forgets[arm] <= forgets["replay"]), springs[-1])
+print(
+    "on validation images: most accurate",
+    best + ", first to forget no more than replay",
+    as_stable,
+)
 
-# %% mystnb={"image": {"alt": "Test accuracy against the stiffness of EWC's springs, from 0 to 300. The line for new sites just learned falls to about half or less, the line for the first site at the end rises from about half or less to nine tenths; they cross below the two dashed lines of replay, which lie close together near the top."}} tags=["hide-input"]
-_, ax = plt.subplots(figsize=(6.4, 3.6))
-springs = [arm for arm in arms if arm != "replay"]
-for color, name, part in (("C0", "new sites, just learned", lambda R: R.diagonal()[1:].mean()),
-                          ("C1", "first site, at the end", lambda R: R[-1, 0])):  # fmt: skip
-    ax.plot([part(R[arm]) for arm in springs], "o-", color=color, label=f"EWC: {name}")
-    ax.axhline(part(R["replay"]), color=color, linestyle="--", label=f"replay: {name}")
-ax.set_xticks(range(len(springs)), ["0, plain", *(f"{s:g}" for s in strengths)])
-ax.set(ylim=(0, 1), xlabel="stiffness λ of EWC's springs", ylabel="test accuracy",
-       title="Springs trade the new for the old; replay has both")  # fmt: skip
-ax.legend(loc="lower left", fontsize=8)
+# %% mystnb={"image": {"alt": "Accuracy on sites just learned against forgetting. EWC's points form a line from plain training, high in both, down to the stiffest springs, low in both. Replay lies above this line: it forgets about as little as stiff springs and learns nearly as well as plain training. The buffer of the newest images lies between replay and plain training."}} tags=["hide-input"]
+_, ax = plt.subplots(figsize=(6.4, 3.8))
+line = ["plain", *springs]
+forgetting = {arm: cl_metrics(R[arm]).forgetting for arm in arms}
+ax.plot([forgetting[arm] for arm in line], [new[arm] for arm in line], "o-")
+for arm, marker in (("newest", "s"), ("replay", "D")):
+    ax.plot(forgetting[arm], new[arm], marker, markersize=8)
+for arm in arms:
+    ax.annotate(arm.replace("EWC", "EWC, λ ="), (forgetting[arm], new[arm]), xytext=(6, -13),
+                textcoords="offset points", fontsize=9)  # fmt: skip
+ax.set(xlim=(0, 0.8), ylim=(0.2, 1), xlabel="forgetting (better to the left)",
+       ylabel="accuracy on sites just learned", title="Springs trade the new for the old; replay has both")  # fmt: skip
 plt.show()
 
 # %%
-new = {arm: R[arm].diagonal()[1:].mean() for arm in arms}
-stiff = springs[-1]
-claim("replay_beats_ewc", "four permutations of digits, equal memory: average accuracy of replay minus EWC's, its λ chosen on validation images",
-      R["replay"][-1].mean() - R[best][-1].mean(), at_least=0.05, thesis=True)  # fmt: skip
-claim("plain_forgets", "four permutations of digits: forgetting of plain training",
-      cl_metrics(R["plain"]).forgetting, at_least=0.15)  # fmt: skip
-claim("springs_refuse", "accuracy on new sites, just learned: plain training minus EWC with the stiffest springs",
-      new["plain"] - new[stiff], at_least=0.2)  # fmt: skip
-claim("replay_learns_too", "accuracy on new sites, just learned: plain training minus replay",
-      new["plain"] - new["replay"], at_most=0.18)  # fmt: skip
+claim("replay_learns_and_keeps", "accuracy on new sites just learned: replay minus EWC with the softest springs that forget no more",
+      new["replay"] - new[as_stable], at_least=0.12, thesis=True)  # fmt: skip
+claim("replay_beats_ewc", "eight permutations of digits, equal memory: average accuracy of replay minus the best EWC's",
+      R["replay"][-1].mean() - R[best][-1].mean(), at_least=0.06)  # fmt: skip
+claim("plain_forgets", "eight permutations of digits: forgetting of plain training",
+      cl_metrics(R["plain"]).forgetting, at_least=0.3)  # fmt: skip
+claim("springs_help", "average accuracy: best EWC minus plain training",
+      R[best][-1].mean() - R["plain"][-1].mean(), at_least=0.1)  # fmt: skip
+claim("replay_learns_too", "accuracy on new sites just learned: plain training minus replay",
+      new["plain"] - new["replay"], at_most=0.1)  # fmt: skip
+claim("fair_sample_matters", "average accuracy: replay from a reservoir minus replay of the newest images",
+      R["replay"][-1].mean() - R["newest"][-1].mean(), at_least=0.12)  # fmt: skip
 
 # %% [markdown]
-# Plain training ends with one good site, the last. Stiffer springs raise what remains of the first and lower what is
-# learned of the next: *stability* is bought with *plasticity*, and the best λ lies between. Replay gives up a
-# little on new sites, since it sees half as many of their images, and keeps the old. This is one small benchmark, and a smaller buffer narrows the lead.
-# When new *classes* arrive and one head must tell all of them apart, {cite:t}`vandeven2022three` found EWC no better than plain training,
-# while replay worked.
-#
-# ## One weight at a time, the move looks cheap
-#
-# Why must λ be so large? By Bayes' rule, λ = 1 would be right for tasks of equal size, if the old loss were the parabola that
-# EWC puts in its place. Follow plain training from its weights after site 1 to those after site 2, a displacement $\Delta$, and ask
-# three things of the *old* training loss: what the diagonal charges, $\frac12 \sum_i F_i \Delta_i^2$; what the full Fisher matrix would charge,
-# $\frac12 \Delta^\top F \Delta$; and how far the loss really rises. The full price needs no matrix: it is half the variance, under the model's
-# own $p$, of the rate $\dot z$ at which the logits change along $\Delta$, averaged over images.
-
-# %%
-before, after = (model.state_dict() for model in runs["plain"][:2])
-images, labels = sites["train"][0]
-
-
-def logits(share: float) -> Tensor:
-    """On site 1, of the weights that lie this share of the way from site 1's to site 2's."""
-    weights = {name: torch.lerp(before[name], after[name], share) for name in before}
-    return functional_call(start, weights, images, strict=True).detach()
-
-
-p, fisher = logits(0).softmax(dim=1), fisher_diag(runs["plain"][0], images)
-diagonal = sum((fisher[k] * (after[k] - before[k]) ** 2).sum() for k in before).item() / 2
-speed = (logits(0.01) - logits(-0.01)) / 0.02  # (N, K)
-full = ((p * speed**2).sum(1) - (p * speed).sum(1) ** 2).mean().item() / 2
-rise = (F.cross_entropy(logits(1), labels) - F.cross_entropy(logits(0), labels)).item()
-print(f"in nats: diagonal {diagonal:.3f}, full Fisher {full:.3f}, true rise {rise:.3f}")
-claim("diagonal_is_cheap", "plain training's move to site 2: the full Fisher's price over the diagonal's",
-      full / diagonal, at_least=3, unit="×")  # fmt: skip
-claim("full_is_closer", "plain training's move to site 2: the true rise of the old loss over the full Fisher's price",
-      rise / full, at_most=4, unit="×")  # fmt: skip
-
-# %% [markdown]
-# The diagonal charges a small part of what the full matrix does. Its entries price each weight as if the others stood still, and training moves
-# many weights that push the same logits. The full price is of the right order, though still too low here: far
-# from the anchor the loss is no parabola. A larger λ makes up for the total, but not for the directions: it charges for
-# harmless moves as much. This shows one reason on one path; it does not show that a full matrix would match replay.
+# EWC does help: at its best λ it beats plain training. But stiffer springs raise what remains of the old sites and lower what is
+# learned of the new: *stability* is bought with *plasticity*. Replay learns new sites nearly as well as plain training, on half as many of their
+# images. A site has more images than the buffer has seats, so the newest ones all come from the site before, and the earlier sites fade:
+# keeping data is not enough, the sample must be fair. All this is one small benchmark. When new *classes* arrive and one head must tell all of them apart, parameter
+# regularization such as EWC failed in the comparison of {cite:t}`vandeven2022three`, while replay worked.
 #
 # ## A live stream is graded by the labels that it brings
 #
 # Now the loop of every tutorial: predict, get the label, take an SGD step. Scored *before* each step, it yields the *prequential* accuracy, on examples
 # that the model has not trained on {cite:p}`gama2013evaluating`. A linear model starts on one cable; after 500 images
-# someone swaps the cable; after 1,000, every label that arrives is one too high, say from users who conspire. A canary set, 360 trusted images never
+# someone swaps the cable; after 1,000, every label that arrives is one too high, say from users who conspire. A canary set, trusted images never
 # trained on, is taken with the cable of the day.
 
 # %%
@@ -341,8 +317,8 @@ claim("stale_gate_blocks", "accuracy on the new cable at the end: gated by new c
 # Square for each example, then average.
 #
 # **"Tay was hacked."** In March 2016 Microsoft's chatbot was taken down within a day. Microsoft called it a coordinated attack that
-# exploited a vulnerability {cite:p}`lee2016learning`. Nobody had to break into a server: what users said became what the bot
-# said. The remedy is a gate between what users say and what is served.
+# exploited a vulnerability {cite:p}`lee2016learning`. Nobody had to break into a server: the way in was what
+# users said to it. The remedy is a gate between that and what is served.
 #
 # **"Regularization is the private choice, because no data is kept."** Often said, and partly right: nothing is stored
 # verbatim. But weights and Fisher come from those data, and models can leak what they were trained on. If a person asks for deletion, deleting
@@ -353,7 +329,8 @@ claim("stale_gate_blocks", "accuracy on the new cable at the end: gated by new c
 #
 # :::{dropdown} Why only the diagonal of the Fisher?
 # For $P$ weights the full matrix has $P^2$ entries: 56 million for this small network. Between the two stand approximations by
-# blocks, such as Kronecker factors for each layer. As shown above, what the diagonal leaves out can be most of the price.
+# blocks, such as Kronecker factors for each layer. The diagonal prices each weight as if all others stood still, and so misses moves in
+# which many small changes push the same logit.
 # :::
 #
 # :::{dropdown} When are true and empirical Fisher close?

@@ -6,7 +6,7 @@ from pytest import MonkeyPatch
 
 from lmprep.transfer import continual as module
 
-THESIS = "replay_beats_ewc"
+THESIS = "replay_learns_and_keeps"
 
 
 def sabotage(patch: MonkeyPatch) -> None:

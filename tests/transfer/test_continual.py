@@ -13,9 +13,13 @@ from torch import Tensor, nn
 from lmprep.training.optim import SGD
 from lmprep.transfer.continual import (
     ReplayBuffer,
+    accuracy,
+    accuracy_matrix,
     cl_metrics,
     ewc_penalty,
     fisher_diag,
+    guarded,
+    learn_in_turn,
     prequential,
 )
 
@@ -42,7 +46,7 @@ def held(n: int, capacity: int, rng: np.random.Generator) -> list[int]:
 
 
 @given(n=st.integers(0, 30), capacity=st.integers(0, 12), seed=seeds)
-@settings(max_examples=25)
+@settings(max_examples=15)
 def test_it_holds_different_items_and_fills_in_order(n: int, capacity: int, seed: int) -> None:
     kept = held(n, capacity, np.random.default_rng(seed))
     assert len(kept) == min(n, capacity) == len(set(kept))
@@ -51,7 +55,7 @@ def test_it_holds_different_items_and_fills_in_order(n: int, capacity: int, seed
 
 
 def test_every_item_is_as_likely_to_be_in_by_chi_squared() -> None:
-    n, k, streams, rng = 15, 4, 3000, np.random.default_rng(0)
+    n, k, streams, rng = 15, 4, 1000, np.random.default_rng(0)
     counts = np.zeros(n)
     for _ in range(streams):
         counts[held(n, k, rng)] += 1
@@ -85,7 +89,7 @@ def test_bad_input_to_the_buffer() -> None:
 
 
 @given(N=st.integers(1, 12), D=st.integers(1, 5), K=st.integers(2, 4), seed=seeds)
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_of_logistic_regression_it_is_the_mean_of_p_one_minus_p_x_squared(
     N: int, D: int, K: int, seed: int
 ) -> None:
@@ -166,7 +170,143 @@ def test_bad_input_to_the_penalty() -> None:
         ewc_penalty(model, right, right, -1.0)
 
 
+# --- one task after the other ----------------------------------------------------------------------------
+
+
+def two_tasks() -> list[tuple[Tensor, Tensor]]:
+    """The same inputs, with opposite labels: who learns the second task forgets the first."""
+    x = normal(80, 3)
+    y = (x[:, 0] > 0).long()
+    return [(x, y), (x, 1 - y)]
+
+
+def untrained() -> nn.Linear:
+    model = nn.Linear(3, 2).double()
+    for p in model.parameters():
+        nn.init.zeros_(p)
+    return model
+
+
+def learned(
+    tasks: list[tuple[Tensor, Tensor]], start: nn.Module | None = None, **options: object
+) -> list[nn.Module]:
+    settings = {"rate": 0.1, "steps": 60, "batch": 16, "generator": torch.Generator().manual_seed(0)}
+    return learn_in_turn(start or untrained(), tasks, **(settings | options))  # type: ignore[arg-type]
+
+
+def test_plain_training_forgets_stiff_springs_hold_and_the_start_stays() -> None:
+    tasks, start = two_tasks(), untrained()
+    before = start.weight.detach().clone()
+    plain = accuracy_matrix(learned(tasks, start), tasks)
+    stiff = accuracy_matrix(learned(tasks, start, strength=1e6), tasks)
+    assert plain[0, 0] > 0.9 < plain[1, 1]
+    assert plain[1, 0] < 0.1
+    assert stiff[1, 0] > 0.9
+    assert torch.equal(start.weight, before)
+
+
+def test_models_are_copies_and_soft_springs_are_between() -> None:
+    tasks, start = two_tasks(), untrained()
+    first, second = learned(tasks, start, strength=3.0)
+    assert not torch.equal(first.weight, second.weight)
+    plain = learned(tasks, start)
+    torch.testing.assert_close(first.weight, plain[0].weight)  # no spring before the first task is over
+    moved, plainly = (model.weight - first.weight for model in (second, plain[1]))
+    assert moved.norm() < plainly.norm()
+
+
+def test_fishers_of_all_tasks_add_up_and_the_latest_anchor_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def spy(model: nn.Module, fisher: dict, anchor: dict, strength: float) -> Tensor:
+        seen.append((fisher["weight"].clone(), anchor["weight"].clone()))
+        return ewc_penalty(model, fisher, anchor, strength)
+
+    monkeypatch.setattr("lmprep.transfer.continual.ewc_penalty", spy)
+    tasks = [*two_tasks(), two_tasks()[0]]
+    models = learned(tasks, strength=1.0, steps=5)
+    assert len(seen) == 10
+    sums = [fisher_diag(models[0], tasks[0][0])["weight"], fisher_diag(models[1], tasks[1][0])["weight"]]
+    torch.testing.assert_close(seen[-1][0], sums[0] + sums[1])
+    assert torch.equal(seen[-1][1], models[1].weight)
+    assert torch.equal(seen[0][1], models[0].weight)
+
+
+def test_half_of_a_batch_comes_from_the_buffer_from_the_second_task_on() -> None:
+    sizes = []
+
+    class Spy(ReplayBuffer):
+        def sample(self, size: int) -> tuple[Tensor, Tensor]:
+            sizes.append(size)
+            return super().sample(size)
+
+    buffer = Spy(10, np.random.default_rng(0))
+    learned(two_tasks(), buffer=buffer, batch=9, steps=7)
+    assert sizes == [4] * 7
+    assert buffer.num_seen == 160
+
+
+def test_replay_keeps_a_task_that_plain_training_forgets() -> None:
+    x = normal(80, 3)
+    tasks = [
+        (x[x[:, 1] > 0], (x[x[:, 1] > 0, 0] > 0).long()),
+        (x[x[:, 1] <= 0], (x[x[:, 1] <= 0, 0] < 0).long()),
+    ]
+    torch.manual_seed(0)
+    start = nn.Sequential(nn.Linear(3, 16), nn.ReLU(), nn.Linear(16, 2)).double()
+    plain = accuracy_matrix(learned(tasks, start, steps=150), tasks)
+    buffer = ReplayBuffer(30, np.random.default_rng(0))
+    replay = accuracy_matrix(learned(tasks, start, steps=150, buffer=buffer), tasks)
+    assert replay[1, 0] > plain[1, 0] + 0.2
+    assert replay[1, 1] > 0.85
+
+
+def test_bad_input_to_learning() -> None:
+    tasks = two_tasks()
+    with pytest.raises(ValueError, match="tasks"):
+        learned([])
+    with pytest.raises(ValueError, match="labels"):
+        learned([(tasks[0][0], tasks[0][1][:5])])
+    with pytest.raises(ValueError, match="inputs"):
+        learned([(normal(0, 3), torch.zeros(0, dtype=torch.long))])
+    with pytest.raises(ValueError, match="strength"):
+        learned(tasks, strength=-1.0)
+    with pytest.raises(ValueError, match="batch"):
+        learned(tasks, batch=0)
+    with pytest.raises(ValueError, match="batch"):
+        learned(tasks, batch=1, buffer=ReplayBuffer(3, np.random.default_rng(0)))
+
+
 # --- measures --------------------------------------------------------------------------------------------
+
+
+class Says(nn.Module):
+    """Predicts one class, whatever comes."""
+
+    def __init__(self, k: int) -> None:
+        super().__init__()
+        self.k = k
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.one_hot(torch.full((len(x),), self.k), 3).double()
+
+
+def test_accuracy_and_its_matrix_by_hand() -> None:
+    tasks = [(normal(4, 3), torch.tensor([0, 0, 0, 1])), (normal(2, 3), torch.tensor([1, 2]))]
+    assert accuracy(Says(0), tasks[0]) == 0.75
+    assert accuracy_matrix([Says(0), Says(1), Says(2)], tasks).tolist() == [[0.75, 0], [0.25, 0.5], [0, 0.5]]
+
+
+def test_bad_input_to_accuracy() -> None:
+    task = (normal(4, 3), torch.tensor([0, 0, 0, 1]))
+    with pytest.raises(ValueError, match="inputs"):
+        accuracy(Says(0), (normal(0, 3), torch.zeros(0, dtype=torch.long)))
+    with pytest.raises(ValueError, match="labels"):
+        accuracy(Says(0), (task[0], task[1][:3]))
+    with pytest.raises(ValueError, match="models"):
+        accuracy_matrix([], [task])
+    with pytest.raises(ValueError, match="tasks"):
+        accuracy_matrix([Says(0)], [])
 
 
 def test_the_three_measures_by_hand() -> None:
@@ -224,3 +364,44 @@ def test_a_static_model_stays_as_it_is() -> None:
     assert torch.equal(model.weight, before)
     with pytest.raises(ValueError, match="batches"):
         prequential(model, [])
+
+
+# --- the gate --------------------------------------------------------------------------------------------
+
+
+def gated(tolerance: float) -> tuple[nn.Linear, Tensor, list[float]]:
+    """A model that reads the sign of the first input, and two chunks: right labels, then false ones."""
+    x = normal(120, 3)
+    y = (x[:, 0] > 0).long()
+    model = nn.Linear(3, 2).double()
+    nn.init.constant_(model.bias, 0.0)
+    model.weight.data = torch.tensor([[-1.0, 0, 0], [1, 0, 0]], dtype=torch.float64)
+    right, false = ([(x[k : k + 4], z[k : k + 4]) for k in range(0, 80, 4)] for z in (y, 1 - y))
+    hits, scores = guarded(
+        model, [right, false], SGD(model.parameters(), lr=1.0), (x[80:], y[80:]), tolerance
+    )
+    return model, hits, scores
+
+
+def test_a_gate_rolls_back_the_chunk_with_false_labels_and_no_gate_does_not() -> None:
+    model, hits, scores = gated(0.1)
+    open_model, open_hits, open_scores = gated(1.0)
+    assert hits.shape == (160,)
+    assert torch.equal(hits, open_hits)  # the stream is scored before the gate decides
+    assert len(scores) == 3
+    assert scores[2] == scores[1] > 0.9
+    assert open_scores[2] < 0.3
+    assert not torch.equal(model.weight, open_model.weight)
+
+
+def test_bad_input_to_the_gate() -> None:
+    model = nn.Linear(3, 2).double()
+    optimizer, canary = SGD(model.parameters(), lr=0.1), (normal(4, 3), torch.tensor([0, 1, 1, 0]))
+    with pytest.raises(ValueError, match="chunks"):
+        guarded(model, [], optimizer, canary)
+    with pytest.raises(ValueError, match="batches"):
+        guarded(model, [[]], optimizer, canary)
+    with pytest.raises(ValueError, match="tolerance"):
+        guarded(model, [stream(3)], optimizer, canary, tolerance=1.5)
+    with pytest.raises(ValueError, match="labels"):
+        guarded(model, [stream(3)], optimizer, (canary[0], canary[1][:2]))

@@ -138,57 +138,79 @@ def learn_in_turn(
     steps: int,
     batch: int,
     generator: torch.Generator,
-    rng: np.random.Generator,
     strength: float = 0.0,
-    memory: int = 0,
+    buffer: ReplayBuffer | None = None,
 ) -> list[nn.Module]:
-    """The model after each task: plain, with EWC (strength > 0) or with replay (memory > 0).
+    """The model after each task: plain, with EWC (strength > 0), with replay (a buffer), or both.
 
     Args:
         start: copied, not changed.
-        tasks: inputs (N, D) and labels (N,) of each.
-        rate, steps: of Adam, which starts anew with each task.
-        batch: examples per update; with replay, half of them old from the second task on.
-        generator, rng: draw the batches, and the memory.
+        tasks: inputs (N, D) and labels (N,) of each, at least one.
+        rate: of Adam, which starts anew with each task; it falls to 0 in a straight line over the task.
+        steps: updates for each task.
+        batch: examples for each update, half of them from the buffer once it holds any.
+        generator: draws the new examples of a batch.
         strength: λ of `ewc_penalty`; Fishers add up, the latest anchor holds (Huszár, 2018).
-        memory: examples that the replay buffer holds.
-    """
-    model, buffer = copy.deepcopy(start), ReplayBuffer(memory, rng)
-    fisher: dict[str, Tensor] = {}
-    learned: list[nn.Module] = []
-    inputs, labels = tasks[0]
+        buffer: is offered each task's examples after the task was learned.
 
-    def next_batch(step: int) -> Example:
-        replayed = batch // 2 if buffer.examples else 0
-        chosen = torch.randint(len(inputs), (batch - replayed,), generator=generator)
-        if not replayed:
-            return inputs[chosen], labels[chosen]
-        old_inputs, old_labels = buffer.sample(replayed)
-        return torch.cat([inputs[chosen], old_inputs]), torch.cat([labels[chosen], old_labels])
+    Raises:
+        ValueError: there is no task, one is empty or its labels do not fit, strength is below 0, or batch is
+            below 1, or below 2 with a buffer.
+    """
+    if not tasks:
+        raise ValueError("tasks is empty: there must be at least one to learn")
+    for inputs, labels in tasks:
+        _check_examples(inputs, labels)
+    if not strength >= 0:
+        raise ValueError(f"strength must be at least 0, got {strength}")
+    if batch < (1 if buffer is None else 2):
+        raise ValueError(f"batch must be at least 1, with a buffer at least 2, got {batch}")
+    model, fisher = copy.deepcopy(start), dict[str, Tensor]()
+    learned: list[nn.Module] = []
 
     def loss(model: nn.Module, examples: Example) -> Tensor:
         value = F.cross_entropy(model(examples[0]), examples[1])
         return value + ewc_penalty(model, fisher, learned[-1].state_dict(), strength) if fisher else value
 
-    for inputs, labels in tasks:
-        fit(model, next_batch, loss, optimizer=Adam(model.parameters(), lr=rate), num_steps=steps)
+    for task in tasks:
+        fit(
+            model,
+            (_mixed_batch(task, batch, buffer, generator) for _ in range(steps)),
+            loss,
+            optimizer=Adam(model.parameters(), lr=rate),
+            num_steps=steps,
+            schedule=lambda step: 1 - step / steps,
+        )
         learned.append(copy.deepcopy(model))
-        for example in zip(inputs, labels, strict=True):
-            buffer.add(example)
+        if buffer is not None:
+            for example in zip(*task, strict=True):
+                buffer.add(example)
         if strength:
-            for name, values in fisher_diag(model, inputs).items():
+            for name, values in fisher_diag(model, task[0]).items():
                 fisher[name] = fisher.get(name, torch.zeros_like(values)) + values
     return learned
 
 
 @torch.no_grad()
 def accuracy(model: nn.Module, task: Example) -> float:
-    """The share of inputs (N, D) whose label (N,) the model predicts."""
-    return (model(task[0]).argmax(dim=1) == task[1]).double().mean().item()
+    """The share of inputs (N, D) whose label (N,) the model predicts.
+
+    Raises:
+        ValueError: there are no inputs, or the labels do not fit them.
+    """
+    inputs, labels = task
+    _check_examples(inputs, labels)
+    return (model(inputs).argmax(dim=1) == labels).double().mean().item()
 
 
 def accuracy_matrix(models: Sequence[nn.Module], tasks: Sequence[Example]) -> NDArray[np.float64]:
-    """The accuracy of each model on each task: a row per model, a column per task."""
+    """The accuracy of each model on each task: a row per model, a column per task.
+
+    Raises:
+        ValueError: there is no model or no task, or a task does not fit `accuracy`.
+    """
+    if not models or not tasks:
+        raise ValueError(f"models and tasks must not be empty, got {len(models)} and {len(tasks)}")
     return np.array([[accuracy(model, task) for task in tasks] for model in models])
 
 
@@ -272,6 +294,8 @@ def guarded(
 ) -> tuple[Tensor, list[float]]:
     """Learn chunk by chunk; roll a chunk back if it costs canary accuracy.
 
+    Only the weights are rolled back: an optimizer with a state of its own, such as Adam's moments, keeps it.
+
     Args:
         model: changed in place.
         chunks: batches as for `prequential`, in the order of the stream.
@@ -280,8 +304,16 @@ def guarded(
 
     Returns:
         Which examples were right before they were learned, (N,) bool, and the canary accuracy at the start
-        and after each chunk.
+        and after each chunk, with a chunk rolled back if it had to be.
+
+    Raises:
+        ValueError: there is no chunk or one is empty, tolerance is not from 0 to 1, or the canary does not
+            fit `accuracy`.
     """
+    if not chunks:
+        raise ValueError("chunks is empty: a stream needs at least one")
+    if not 0 <= tolerance <= 1:
+        raise ValueError(f"tolerance must be from 0 to 1, got {tolerance}")
     hits, scores = [], [accuracy(model, canary)]
     for chunk in chunks:
         snapshot = copy.deepcopy(model.state_dict())
@@ -290,6 +322,27 @@ def guarded(
             model.load_state_dict(snapshot)
         scores.append(accuracy(model, canary))
     return torch.cat(hits), scores
+
+
+def _mixed_batch(
+    task: Example, size: int, buffer: ReplayBuffer | None, generator: torch.Generator
+) -> Example:
+    """Examples of the task, drawn with replacement; half of them from the buffer if it holds any."""
+    inputs, labels = task
+    replayed = size // 2 if buffer is not None and buffer.examples else 0
+    chosen = torch.randint(len(inputs), (size - replayed,), generator=generator)
+    if buffer is None or not replayed:
+        return inputs[chosen], labels[chosen]
+    old_inputs, old_labels = buffer.sample(replayed)
+    return torch.cat([inputs[chosen], old_inputs]), torch.cat([labels[chosen], old_labels])
+
+
+def _check_examples(inputs: Tensor, labels: Tensor) -> None:
+    if len(inputs) == 0 or labels.shape != inputs.shape[:1]:
+        raise ValueError(
+            "inputs (N, D) need labels (N,) with N from 1, "
+            f"got {tuple(inputs.shape)} and {tuple(labels.shape)}"
+        )
 
 
 def _linear_layers(model: nn.Module) -> dict[str, nn.Linear]:
