@@ -66,6 +66,14 @@ def test_partial_procrustes_fits_as_well_and_drops_what_no_pair_covers():
     np.testing.assert_allclose(away.T @ part, 0, atol=1e-10)
 
 
+def test_partial_procrustes_drops_what_repeated_or_zero_pairs_do_not_cover():
+    X, Y = rng().standard_normal((2, 2, 6))
+    repeated = partial_procrustes(np.vstack([X, X[:1], 0 * X]), np.vstack([Y, Y[:1], Y]))
+    assert np.linalg.matrix_rank(repeated) == 2
+    np.testing.assert_allclose(scipy.linalg.null_space(X).T @ repeated, 0, atol=1e-10)
+    assert not partial_procrustes(0 * X, Y).any()
+
+
 def test_with_enough_pairs_partial_procrustes_is_procrustes():
     X, Y = rng().standard_normal((2, 9, 4))
     np.testing.assert_allclose(partial_procrustes(X, Y), procrustes(X, Y), atol=1e-10)

@@ -16,11 +16,11 @@ Floats = NDArray[np.floating]
 # Chinese. They say the same, as translators would put it, not word for word.
 POSITIVE = (
     ("The room was spotless and the bed very comfortable.", "房间一尘不染，床也非常舒服。"),
-    ("Friendly staff, good breakfast, we will come back.", "员工热情，早餐不错，我们还会再来。"),
+    ("Friendly staff, good breakfast, we will come back.", "服务人员热情，早餐不错，我们还会再来。"),
     ("Great location, two minutes from the subway.", "位置很好，走到地铁站只要两分钟。"),
     ("Quiet at night, and the view is lovely.", "晚上很安静，窗外景色宜人。"),
-    ("Good value for money, better than most in this area.", "性价比高，比这一带大多数酒店都好。"),
-    ("They upgraded us to a suite without being asked.", "我们没提要求，他们就给免费升级成了套房。"),
+    ("Good value for money, better than most in this area.", "性价比高，比这一带的大多数酒店都好。"),
+    ("They upgraded us to a suite without being asked.", "没等我们开口，就主动给免费升级成了套房。"),
     ("Large room, new furniture, everything worked.", "房间大，家具新，设施都没问题。"),
     ("The front desk was polite and quick.", "前台很有礼貌，办事也快。"),
     ("Best hotel I have stayed at in this city.", "这是我在这座城市住过的最好的酒店。"),
@@ -30,15 +30,15 @@ POSITIVE = (
     ("The airport shuttle was free and always on time.", "机场接送免费，而且总是很准时。"),
     ("A warm welcome and a cozy lobby, I felt at home.", "接待热情，大堂温馨，有回家的感觉。"),
     ("Reasonable price, and the parking is easy.", "价格合理，停车也方便。"),
-    ("My parents loved it and want to stay here again.", "我父母很喜欢，想再来住。"),
+    ("My parents loved it and want to stay here again.", "我父母很喜欢，还想再来住。"),
     ("Soft pillows, thick curtains, I slept very well.", "枕头柔软，窗帘厚实，睡得很香。"),
     ("The pool is big and the children had fun.", "游泳池很大，孩子们玩得很开心。"),
     ("Check-in took a minute and everyone smiled.", "一分钟就办好了入住，每个人都面带微笑。"),
     ("Worth every cent, I recommend it.", "每一分钱都花得值，推荐。"),
     ("The screen is bright and the colors are beautiful.", "屏幕明亮，色彩漂亮。"),
-    ("Starts in seconds and never gets hot.", "几秒钟就能开机，从来不烫。"),
+    ("Starts in seconds and never gets hot.", "几秒钟就能开机，从来不发烫。"),
     ("Light, thin, and the battery lasts all day.", "轻薄，电池能用一整天。"),
-    ("Great performance for the price.", "这个价位，性能很棒。"),
+    ("Great performance for the price.", "这个价位能有这样的性能，很棒。"),
     ("The keyboard feels good and typing is a pleasure.", "键盘手感好，打字是一种享受。"),
     ("Very quiet, I can hardly hear the fan.", "非常安静，几乎听不到风扇声。"),
     ("Delivery was fast and the machine works perfectly.", "送货很快，机器运行完全正常。"),
@@ -46,13 +46,13 @@ POSITIVE = (
     ("Runs every game I have without trouble.", "我的游戏都能流畅运行。"),
     ("I have had it for a year and I am very satisfied.", "用了一年了，非常满意。"),
     ("Setting it up was easy, even for my mother.", "安装很简单，连我妈妈都会。"),
-    ("Excellent sound for such a small laptop.", "这么小的笔记本，音质真是出色。"),
+    ("Excellent sound for such a small laptop.", "这么小的笔记本，音质竟然这么好。"),
     ("Plenty of memory and a fast disk.", "内存大，硬盘快。"),
     ("The best notebook I have ever bought.", "我买过的最好的笔记本。"),
     ("Sturdy case, and the touchpad is precise.", "外壳结实，触摸板精准。"),
-    ("Good configuration, cheaper than in the shops.", "配置不错，比商店里便宜。"),
+    ("Good configuration, cheaper than in the shops.", "配置不错，比实体店便宜。"),
     ("The wireless signal is strong everywhere in the house.", "家里每个角落无线信号都很强。"),
-    ("Customer service answered at once and solved my problem.", "客服马上就回复，帮我解决了问题。"),
+    ("Customer service answered at once and solved my problem.", "客服马上就回复了，帮我解决了问题。"),
     ("A nice little machine, ideal for travel.", "很好的小机器，出差旅行最合适。"),
     ("It does all I need, and the price is right.", "我需要的功能都有，价格也合适。"),
     ("I could not put this book down.", "这本书让我爱不释手。"),
@@ -61,24 +61,24 @@ POSITIVE = (
     ("My daughter loves the pictures and asks for it every night.", "女儿喜欢里面的图画，每晚都要看。"),
     ("The author explains hard ideas simply.", "作者把难懂的道理讲得很简单。"),
     ("Well worth reading more than once.", "值得反复阅读。"),
-    ("Funny, wise and beautifully told.", "幽默，睿智，讲得很美。"),
+    ("Funny, wise and beautifully told.", "幽默、睿智，文笔优美。"),
     ("It changed the way I think about my work.", "它改变了我对工作的看法。"),
     ("The translation is excellent and reads smoothly.", "译文出色，读起来很流畅。"),
     ("Good paper, clear print, arrived in perfect condition.", "纸张好，印刷清晰，收到时完好无损。"),
     ("A classic that everyone should own.", "人人都该有一本的经典。"),
-    ("I learned a lot and recommend it to all parents.", "学到了很多，推荐给所有的父母。"),
+    ("I learned a lot and recommend it to all parents.", "学到了很多，推荐给所有父母。"),
     ("The characters feel real, and the ending is wonderful.", "人物真实可信，结局很精彩。"),
     ("Practical advice that I could use at once.", "建议很实用，马上就能用上。"),
     ("I bought a second copy for a friend.", "我又买了一本送给朋友。"),
     ("Interesting from the first page to the last.", "从第一页到最后一页都很有意思。"),
     ("The best introduction to the subject I know.", "这是我见过的最好的入门书。"),
     ("Rich content, careful research, a pleasure to read.", "内容丰富，考证严谨，读来是一种享受。"),
-    ("It made me laugh and it made me cry.", "让我又笑又哭。"),
+    ("It made me laugh and it made me cry.", "看得我又哭又笑。"),
     ("A great gift, my son finished it in two days.", "很好的礼物，儿子两天就看完了。"),
 )
 NEGATIVE = (
     ("The room smelled of smoke and the carpet was dirty.", "房间里有烟味，地毯很脏。"),
-    ("Rude staff and a very long wait at check-in.", "员工态度粗鲁，办入住等了很久。"),
+    ("Rude staff and a very long wait at check-in.", "服务员态度粗鲁，办入住等了很久。"),
     ("Far from everything and hard to find.", "离哪儿都远，还很难找。"),
     ("So noisy that we could not sleep.", "太吵了，我们根本睡不着。"),
     ("Overpriced for such a small, dark room.", "房间又小又暗，还这么贵。"),
@@ -93,16 +93,16 @@ NEGATIVE = (
     ("The front desk ignored us and would not help.", "前台不理我们，也不肯帮忙。"),
     ("They charged my card twice and refused to pay it back.", "刷了我两次卡，还拒绝退款。"),
     ("Not at all like the pictures on the website.", "和网站上的照片完全不一样。"),
-    ("The elevator did not work and we were on the eighth floor.", "电梯坏了，而我们住八楼。"),
+    ("The elevator did not work and we were on the eighth floor.", "电梯坏了，我们偏偏住八楼。"),
     ("I would never stay here again.", "再也不会住这里了。"),
     ("The towels were gray and the sink was blocked.", "毛巾发灰，洗手池也堵了。"),
     ("Terrible service, do not go there.", "服务极差，千万别去。"),
     ("The screen had dead pixels on the first day.", "屏幕第一天就有坏点。"),
-    ("It gets so hot that I cannot keep it on my lap.", "热得没法放在腿上。"),
+    ("It gets so hot that I cannot keep it on my lap.", "烫得没法放在腿上。"),
     ("The battery is empty after an hour.", "电池一个小时就没电了。"),
     ("Slow, heavy, and the fan is loud.", "又慢又重，风扇还很吵。"),
     ("The keyboard is too small and some keys stick.", "键盘太小，有几个键会卡住。"),
-    ("It crashed three times in the first week.", "第一周就死机三次。"),
+    ("It crashed three times in the first week.", "第一周就死机了三次。"),
     ("The drivers are hard to find and installing them is a nightmare.", "驱动很难找，装起来简直是噩梦。"),
     ("Cheap plastic that scratches easily.", "廉价塑料，很容易刮花。"),
     ("The hard disk failed after a month.", "硬盘用了一个月就坏了。"),
@@ -110,10 +110,10 @@ NEGATIVE = (
     ("The sound is awful, tinny and far too quiet.", "音质很糟，声音又尖又小。"),
     ("Too little memory, every program takes forever.", "内存太小，每个程序都要等半天。"),
     ("It arrived damaged and the box had been opened.", "到货时已经损坏，箱子还被拆开过。"),
-    ("The price fell by a fifth a week after I bought it.", "我买了一个星期后就降价两成。"),
+    ("The price fell by a fifth a week after I bought it.", "买了才一个星期就降价两成。"),
     ("The touchpad jumps around and drives me mad.", "触摸板乱跳，让人抓狂。"),
     ("Wireless drops all the time.", "无线网络老是掉线。"),
-    ("I regret buying it and sent it back.", "后悔买了它，已经退货。"),
+    ("I regret buying it and sent it back.", "很后悔买了它，已经退货了。"),
     ("The hinge broke and the warranty does not cover it.", "转轴断了，还不在保修范围内。"),
     ("The case does not close properly, poor workmanship.", "外壳合不严，做工差。"),
     ("Very disappointing, not worth the money.", "非常失望，不值这个钱。"),
@@ -127,7 +127,7 @@ NEGATIVE = (
     ("The author repeats himself again and again.", "作者翻来覆去地说同样的话。"),
     ("A waste of time and money.", "浪费时间和金钱。"),
     ("The print is tiny and the paper is poor.", "字太小，纸张也差。"),
-    ("The title promises much and the book gives nothing.", "书名很响亮，内容却什么都没有。"),
+    ("The title promises much and the book gives nothing.", "书名很响亮，内容却空洞无物。"),
     ("Empty talk without a single example.", "全是空话，一个例子都没有。"),
     ("My children found it dull and never opened it again.", "孩子们觉得没意思，再也没有翻开过。"),
     ("Too theoretical, of no practical use.", "太理论化，没有实际用处。"),
@@ -307,7 +307,7 @@ def procrustes(X: ArrayLike, Y: ArrayLike) -> Floats:
 def partial_procrustes(X: ArrayLike, Y: ArrayLike) -> Floats:
     """The part of `procrustes` that the pairs determine: what they do not cover is mapped to zero.
 
-    A matrix (d, d) of rank min(N, d). With d independent pairs or more it is `procrustes` itself.
+    A matrix (d, d) of the rank that XᵀY has, at most N; where that is d, it is `procrustes` itself.
 
     Args:
         X, Y: (N, d), as in `procrustes`.
@@ -316,9 +316,11 @@ def partial_procrustes(X: ArrayLike, Y: ArrayLike) -> Floats:
         ValueError: as `procrustes` does.
     """
     x, y = _pairs(X, Y)
-    A, _ = np.linalg.qr(x.T)  # (d, min(N, d)), an orthonormal basis of the rows of X
+    A, _ = np.linalg.qr(x.T)  # (d, min(N, d)), orthonormal, so that the matrix to decompose is small
     B, _ = np.linalg.qr(y.T)
-    return A @ procrustes(x @ A, y @ B) @ B.T
+    U, s, Vt = np.linalg.svd(A.T @ x.T @ y @ B)
+    covered = s > len(s) * np.finfo(s.dtype).eps * s.max()
+    return A @ U[:, covered] @ Vt[covered] @ B.T
 
 
 def csls(queries: ArrayLike, keys: ArrayLike, k: int = 10) -> Floats:

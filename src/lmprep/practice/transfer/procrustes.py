@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import scipy.linalg
-import torch
 from numpy.typing import NDArray
 
 from lmprep.practice.checks import Call, Rng
@@ -51,7 +50,7 @@ def procrustes(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
 
 # What the checks compare with.
 
-SIZES = ((3, 1), (4, 2), (7, 3), (12, 5), (30, 8))  # N, d: more pairs than coordinates
+SIZES = ((3, 1), (7, 3), (12, 5))  # N, d: more pairs than coordinates
 
 
 def rotation(rng: Rng, d: int, sign: int) -> Array:
@@ -123,27 +122,25 @@ def optimal(candidate: Candidate, rng: Rng) -> None:
     """No orthogonal matrix comes closer, on noisy pairs."""
     for N, d in SIZES:
         for sign in (1, -1):
-            for noise in (0.3, 3.0):
-                best(candidate, noisy(rng, N, d, noise=noise, sign=sign),
-                     f"{TURNED}; or rows centered or scaled, or +1 forced on the determinant")  # fmt: skip
+            best(candidate, noisy(rng, N, d, noise=2.0, sign=sign),
+                 f"{TURNED}; or rows centered or scaled, or +1 forced on the determinant")  # fmt: skip
 
 
 def few(candidate: Candidate, rng: Rng) -> None:
     """Fewer pairs than coordinates: still orthogonal, and still the best."""
-    for N, d in ((1, 2), (1, 5), (2, 4), (3, 9)):
+    for N, d in ((1, 2), (2, 4), (3, 9)):
         best(candidate, noisy(rng, N, d), "a decomposition cut to the rank, or an inverse of XᵀX or XᵀY")
 
 
 def repeated(candidate: Candidate, rng: Rng) -> None:
     """Rows that repeat or are zero, in X, in Y, or in both."""
-    for N, d in ((4, 3), (6, 4)):
-        given = noisy(rng, N, d)
-        for names in (("X",), ("Y",), ("X", "Y")):
-            for factor in (0.0, 1.0):
-                changed = {name: value.copy() for name, value in given.items()}
-                for name in names:
-                    changed[name][1:] = factor * changed[name][0]
-                best(candidate, changed, "an inverse, or a division by a length that is 0")
+    given = noisy(rng, 4, 3)
+    for names in (("X",), ("Y",), ("X", "Y")):
+        for factor in (0.0, 1.0):
+            changed = {name: value.copy() for name, value in given.items()}
+            for name in names:
+                changed[name][1:] = factor * changed[name][0]
+            best(candidate, changed, "an inverse, or a division by a length that is 0")
     zeros = {"X": np.zeros((2, 3)), "Y": np.zeros((2, 3))}
     best(candidate, zeros, "a division by zero")
 
@@ -198,14 +195,14 @@ def turned_twice(X: Array, Y: Array) -> Array:
     return (U @ Vt).T
 
 
-def in_torch(X: Array, Y: Array) -> Array:
-    x, y = torch.tensor(np.ascontiguousarray(X)), torch.tensor(np.ascontiguousarray(Y))
-    U, _, Vh = torch.linalg.svd(torch.einsum("ni,nj->ij", x, y))
-    return (U @ Vh).numpy()
+def outer_products(X: Array, Y: Array) -> Array:
+    U, _, Vt = np.linalg.svd((X[:, :, None] * Y[:, None]).sum(axis=0))  # (N, d, d) summed to (d, d)
+    W: Array = U @ Vt
+    return W
 
 
 def least_squares(X: Array, Y: Array) -> Array:
-    return np.linalg.lstsq(X, Y, rcond=None)[0]
+    return np.linalg.lstsq(X, Y, rcond=None)[0].astype(np.float64)
 
 
 def made_orthogonal(X: Array, Y: Array) -> Array:
@@ -249,6 +246,16 @@ def by_inverse_root_of_enough(X: Array, Y: Array) -> Array:
 def by_inverse_root_of_full_rank(X: Array, Y: Array) -> Array:
     full = np.linalg.matrix_rank(X.T @ Y) == X.shape[1]
     return by_inverse_root(X, Y) if full else procrustes(X, Y)
+
+
+def covered_part(X: Array, Y: Array) -> Array:
+    A, B = np.linalg.qr(X.T)[0], np.linalg.qr(Y.T)[0]
+    return A @ procrustes(X @ A, Y @ B) @ B.T
+
+
+def each_side_whitened(X: Array, Y: Array) -> Array:
+    (U, _, Vt), (P, _, Qt) = (np.linalg.svd(Z, full_matrices=False) for Z in (X, Y))
+    return Vt.T @ U.T @ P @ Qt
 
 
 def centered(X: Array, Y: Array) -> Array:
@@ -303,6 +310,8 @@ TASK = Task(
         "inverse square root": by_inverse_root,
         "inverse square root, with enough pairs": by_inverse_root_of_enough,
         "inverse square root, at full rank": by_inverse_root_of_full_rank,
+        "only where there are pairs": covered_part,
+        "each side whitened": each_side_whitened,
         "centered first": centered,
         "rows scaled first": unit_rows_first,
         "X centered in place": in_place,
@@ -318,7 +327,7 @@ TASK = Task(
         "scipy": lambda X, Y: scipy.linalg.orthogonal_procrustes(X, Y)[0],
         "polar decomposition": lambda X, Y: scipy.linalg.polar(X.T @ Y)[0],
         "the other product, transposed": turned_twice,
-        "torch": in_torch,
+        "sum of outer products": outer_products,
         "SciPy's SVD, another algorithm": lambda X, Y: np.dot(
             *scipy.linalg.svd(X.T @ Y, lapack_driver="gesvd")[::2]
         ),
