@@ -310,7 +310,7 @@ claim("stale_gate_blocks", "accuracy on the new cable at the end: gated by new c
 # ## What common answers get wrong
 #
 # **"Continual learning is the loop that calls `backward` on each new batch."** That loop is online SGD. It is right where the world
-# drifts and the past does not return, as after the cable swap. It contains nothing that protects the past: run it over four sites, and it is the row *plain*.
+# drifts and the past does not return, as after the cable swap. It contains nothing that protects the past: run it over the eight sites, and it is the row *plain*.
 #
 # **"The Fisher is the squared gradient of the batch, which backward has computed already."** Two examples with gradients +1 and −1
 # have a mean gradient of 0, and its square is 0; their Fisher entry is 1. Near a minimum that is not the exception but the rule.
