@@ -353,7 +353,7 @@ claim("no_isometry_no_dictionary", "100 pairs: P@1 lost when the target's coordi
 # Transformer can be carried over if it gets new token embeddings, trained on plain target text with the body
 # frozen {cite:p}`artetxe2020crosslingual`. Labels in the first language then suffice.
 #
-# **"`BertModel.from_pretrained('bert-base-chinese')`, a Chinese sentence, `model.train()`."** A snippet that
+# **"Load `bert-base-chinese`, a Chinese sentence, `model.train()`."** A snippet that
 # circulates under this question. It has one language, so nothing crosses; and `train()` switches dropout on and
 # changes no weight.
 #
