@@ -53,7 +53,7 @@ class Frame:
     def say(self, *, passive: bool) -> tuple[list[str], list[str]]:
         """Words and their BIO tags, with PropBank's names: ARG0 acts, ARG1 is acted on.
 
-        As in the CoNLL-2005 data, the "by" of a passive belongs to the agent, the auxiliary to nothing.
+        The "by" of a passive is counted to the span of the agent, the auxiliary to none.
         """
         if passive:
             parts = [
