@@ -253,7 +253,7 @@ LONG = {"rate": 0.5, "mean_length": 2, "generator": generator()}
             ValueError,
             r"inputs' sentinels \[1000\] and one more, each once, got \[1001, 1002\]",
         ),
-        (lambda: causal_batch(IDS, 0), ValueError, r"shape \(B, T\), neither zero, got \(8,\)"),
+        (lambda: causal_batch(IDS, 0), ValueError, r"shape \(B, T\) and hold at least one token, got \(8,\)"),
         (lambda: causal_batch(IDS[None].float(), 0), TypeError, r"ids must be torch\.long"),
         (lambda: masked_log_probs(small_bert(), IDS[None, :0], MASK), ValueError, r"got \(1, 0\)"),
         (lambda: pseudo_perplexity(small_bert(), IDS, MASK), ValueError, r"got \(8,\)"),

@@ -154,6 +154,12 @@ def networks(seed: int = 0, R: int = 3) -> Networks:
     return Networks(R, (5, 4, 3), torch.Generator().manual_seed(seed))
 
 
+@pytest.mark.parametrize(("R", "sizes"), [(0, (5, 4, 3)), (3, (5, 0, 3))])
+def test_networks_of_no_size_are_refused(R: int, sizes: tuple[int, int, int]) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        Networks(R, sizes, torch.Generator())
+
+
 def data(R: int = 3, N: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
     g = torch.Generator().manual_seed(1)
     return torch.randn(R, N, 5, generator=g), torch.randint(3, (R, N), generator=g)

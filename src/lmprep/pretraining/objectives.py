@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from lmprep.architectures.attention import check_ids
+
 
 def causal_batch(ids: Tensor, start: int) -> tuple[Tensor, Tensor]:
     """What a causal model reads and what it is asked: at each position the token there, from those before.
@@ -27,7 +29,7 @@ def causal_batch(ids: Tensor, start: int) -> tuple[Tensor, Tensor]:
         TypeError: ids are not `torch.long`.
         ValueError: ids are empty or not of shape (B, T).
     """
-    _check_batch(ids)
+    check_ids(ids)
     return torch.cat([torch.full_like(ids[:, :1], start), ids[:, :-1]], dim=1), ids
 
 
@@ -137,7 +139,7 @@ def masked_log_probs(model: Callable[[Tensor], Tensor], ids: Tensor, mask_id: in
 
     Source: Salazar et al. (2020).
     """
-    _check_batch(ids)
+    check_ids(ids)
     B, T = ids.shape
     hidden = torch.eye(T, dtype=torch.bool, device=ids.device)
     copies = torch.where(hidden, mask_id, ids[:, None, :])  # (B, T, T): copy t hides token t
@@ -158,13 +160,6 @@ def _drawn(count: int, end: int, generator: torch.Generator) -> list[int]:
     """So many different whole numbers from 0 to end − 1, sorted; every choice is equally likely."""
     chosen: list[int] = torch.randperm(end, generator=generator)[:count].tolist()
     return sorted(chosen)
-
-
-def _check_batch(ids: Tensor) -> None:
-    if ids.dtype != torch.long:
-        raise TypeError(f"ids must be torch.long, got {ids.dtype}")
-    if ids.ndim != 2 or ids.numel() == 0:
-        raise ValueError(f"ids must have shape (B, T), neither zero, got {tuple(ids.shape)}")
 
 
 def _check_text(name: str, ids: Tensor) -> None:

@@ -24,6 +24,7 @@ class ReplayBuffer:
     """At most `capacity` examples of a stream, each seen so far as likely to be among them as any other.
 
     `examples` holds pairs of an input and its label, `num_seen` counts all that were offered.
+
     Source: Vitter (1985), algorithm R, which he credits to Alan Waterman.
 
     Raises:
@@ -119,6 +120,7 @@ def ewc_penalty(
 
     Raises:
         ValueError: names differ from the model's, or strength is below 0.
+
     Source: Kirkpatrick et al. (2017).
     """
     parameters = dict(model.named_parameters())
@@ -235,6 +237,7 @@ def cl_metrics(accuracies: ArrayLike) -> Scores:
 
     Raises:
         ValueError: accuracies are no square matrix, empty, or an entry is not from 0 to 1.
+
     Source: Lopez-Paz and Ranzato (2017); Chaudhry et al. (2018) for forgetting.
     """
     R = np.asarray(accuracies, dtype=np.float64)
@@ -264,6 +267,7 @@ def prequential(model: nn.Module, batches: Sequence[Example], optimizer: Optimiz
 
     Raises:
         ValueError: there is no batch.
+
     Source: Dawid (1984) for the principle; Gama, Sebastião and Rodrigues (2013) for streams.
     """
     if not batches:

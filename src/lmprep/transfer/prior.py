@@ -146,10 +146,15 @@ class Networks(nn.Module):
         R: how many.
         sizes: inputs, hidden units (ReLU) and classes.
         generator: of the weights, on the CPU.
+
+    Raises:
+        ValueError: R or a size is below 1.
     """
 
     def __init__(self, R: int, sizes: tuple[int, int, int], generator: torch.Generator) -> None:
         super().__init__()
+        if min(R, *sizes) < 1:
+            raise ValueError(f"R and sizes must be at least 1, got {R} and {sizes}")
         inputs, hidden, classes = sizes
 
         def uniform(fan_in: int, rows: int, columns: int) -> nn.Parameter:
