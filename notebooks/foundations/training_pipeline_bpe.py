@@ -103,8 +103,8 @@ show(BPE.train, BPE._merged)
 # meet, and the thesis breaks. Or steps = 40: the GPT has learned frequencies, hardly more, and
 # its claim breaks.
 sizes = {256: 5, 512: 3, 1024: 3}  # V: order of its n-gram model, best on validation
-read, held_out = 120_000, 4_000  # characters
-T, batch_size, steps, rate = 24, 12, 200, 0.01  # of the GPT
+read, held_out = 80_000, 4_000  # characters
+T, batch_size, steps, rate = 24, 12, 150, 0.01  # of the GPT
 small, large = min(sizes), max(sizes)
 
 corpus = english_text()

@@ -3,7 +3,8 @@
 As many at a time as there are cores. A notebook runs again when its code cells, an `lmprep` file that its
 last run loaded, the lock, the seed, the device or Python has changed; a change in prose runs nothing. Several
 such processes may run at once and be killed: a file gets its name only when it is whole. CPU-seconds grow by
-a third or more when cores share caches and clock: what exceeds its budget beside others runs again alone.
+a third or more when cores share caches and clock, also with other machines on the same hardware: what exceeds
+its budget beside others runs again alone, at most twice.
 """
 
 import argparse
@@ -126,7 +127,7 @@ def _execute_all(entries: Sequence[Entry], root: Path, out: Path, seed: int, job
                 print(f"[{count}/{len(todo)}] {entry.part}/{entry.slug}: {cost}", flush=True)
         except KeyboardInterrupt:
             os._exit(130)  # without waiting: a kernel ends with its parent
-    for entry in todo if jobs > 1 else ():
+    for entry in 2 * todo if jobs > 1 else ():
         record = last_run(entry, root, out, seed)
         if record and over_budget(entry, record):
             executed_path(entry, out).unlink()
