@@ -78,7 +78,7 @@ def mlm_mask(
 IGNORED = -100
 V, MASK = 1000, 3
 SIZES = ((1, 1), (1, 4), (3, 2), (5, 8))  # B, T
-MANY = (500, 100)
+MANY = (300, 100)
 
 
 def inputs(rng: Rng, B: int, T: int) -> dict[str, Any]:
@@ -186,7 +186,7 @@ def fates(candidate: Candidate, rng: Rng) -> None:
 
 def each_its_own(candidate: Candidate, rng: Rng) -> None:
     """Every token has coins of its own, also in a tiny batch: how many are chosen or hidden varies."""
-    T, N = 4, 800
+    T, N = 4, 500
     for p, name, q in ((0.5, "chosen", 0.5), (1.0, "hidden", 0.8)):
         given = {"ids": torch.full((1, T), 7), "special": torch.zeros(1, T, dtype=torch.bool),
                  "vocab_size": V, "mask_id": MASK, "probability": p, "generator": source(rng)}  # fmt: skip
