@@ -18,8 +18,7 @@ Reading = Literal["words", "symbols"]
 CAPTIONS = torch.cartesian_prod(torch.arange(10), torch.arange(10))
 """All captions, (100, 2): row 10 a + b is "a b"."""
 
-DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-"""The words of a caption."""
+_WORDS = "zero one two three four five six seven eight nine".split()
 
 
 # --- the loss and what is done with the space ------------------------------------------------------------
@@ -178,6 +177,11 @@ def caption_ids(pairs: Tensor) -> Tensor:
     return 10 * pairs[:, 0] + pairs[:, 1]
 
 
+def spelled(pair: Tensor) -> str:
+    """A caption, (2,), in words: (3, 7) is "three seven"."""
+    return " ".join(_WORDS[digit] for digit in pair.tolist())
+
+
 def read_captions(pairs: Tensor, reading: Reading) -> Tensor:
     """A caption as two tokens: its two words, or twice a symbol of its own, shared with no other caption.
 
@@ -205,10 +209,11 @@ class Layers(nn.Sequential):
     """
 
     def __init__(self, sizes: tuple[int, int, int], generator: torch.Generator) -> None:
-        super().__init__(nn.Linear(*sizes[:2]), nn.ReLU(), nn.Linear(*sizes[1:]))
-        for layer in (self[0], self[2]):
+        first, last = nn.Linear(*sizes[:2]), nn.Linear(*sizes[1:])
+        for layer in (first, last):
             he_(layer.weight, generator)
             nn.init.zeros_(layer.bias)
+        super().__init__(first, nn.ReLU(), last)
 
 
 class TextTower(nn.Module):
@@ -262,3 +267,24 @@ class TwoTowers(nn.Module):
     def forward(self, pictures: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures (N, 8, 16) and captions (M, 2) to (N, width) and (M, width), not normalized."""
         return self.image(pictures.flatten(1)), self.text(pairs)
+
+
+class Fusion(nn.Module):
+    """The features of both towers side by side, and a small network's verdict: do they belong together?
+
+    Args:
+        towers: whose outputs are joined; their logit_scale is not used.
+        width: of each tower's output.
+        generator: of the head's weights, on the CPU.
+    """
+
+    def __init__(self, towers: TwoTowers, width: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.towers = towers
+        self.head = Layers((2 * width, 64, 1), generator)
+
+    def forward(self, pictures: Tensor, pairs: Tensor) -> Tensor:
+        """Pictures (N, 8, 16) and as many captions (N, 2) to N logits of "they match"."""
+        features = torch.cat(self.towers(pictures, pairs), dim=1).relu()  # (N, 2 · width)
+        out: Tensor = self.head(features)
+        return out[:, 0]
