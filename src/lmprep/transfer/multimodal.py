@@ -18,7 +18,7 @@ Reading = Literal["words", "symbols"]
 CAPTIONS = torch.cartesian_prod(torch.arange(10), torch.arange(10))
 """All captions, (100, 2): row 10 a + b is "a b"."""
 
-_WORDS = "zero one two three four five six seven eight nine".split()
+_WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 
 
 # --- the loss and what is done with the space ------------------------------------------------------------
@@ -191,7 +191,12 @@ def read_captions(pairs: Tensor, reading: Reading) -> Tensor:
 
     Returns:
         (N, 2).
+
+    Raises:
+        ValueError: the reading is unknown.
     """
+    if reading not in ("words", "symbols"):
+        raise ValueError(f'reading must be "words" or "symbols", got {reading!r}')
     if reading == "words":
         return pairs
     return caption_ids(pairs)[:, None].expand(-1, 2)
