@@ -23,27 +23,27 @@
 # ## The 30-second answer
 #
 # CLIP trains an image tower and a text tower so that true pairs have the highest cosines in their batch, both ways,
-# times a learned scale. A new class needs only a caption: embed it, take the nearest. In our test this names
+# times a learned scale. A new class needs only a caption: embed it, take the nearest. In our test this names most
 # combinations that were never in training, because captions share words. With one symbol per caption it fails on
 # them. A bag of words cannot tell "three seven" from "seven three", and a gallery without mirrored captions
 # hardly shows that.
 #
 # :::{dropdown} The two-minute answer
 # Two networks map $N$ pictures and their $N$ captions to vectors of one width. Divide each by its length, take all
-# $N \times N$ cosines, multiply by a scale that is learned. The loss is cross-entropy along rows and columns, with
+# $N \times N$ cosines, multiply by a learned scale. The loss is cross-entropy along rows and columns, with
 # the true pairs on the diagonal. The towers meet only in the cosine, so a collection is encoded once, and a
-# question costs one more encoding and a matrix product. That is why two towers serve search, and why a model that
-# fuses both inputs, which has to look at each pair, comes second, if at all, to rerank.
+# question costs one more encoding and a matrix product. That is why two towers serve search. A model that
+# fuses both inputs has to look at each pair and is used, if at all, to rerank.
 #
-# Zero-shot naming needs a caption for each class, and no pictures of it. Whether it works for a combination that
-# never occurred depends on what the towers share. Here all that we change is how the text tower reads: with words
-# shared among captions it names most unseen pairs of digits; with a symbol for each caption, hardly any. The
-# contrastive loss deserves no credit for that: a classifier with two heads, one for each digit, composes as well.
+# Zero-shot naming needs a caption for each class and no pictures of it. Whether it works for a combination that
+# never occurred depends on what captions share. Here we change only how the text tower reads. With words
+# shared among captions it names most unseen pairs of digits; with a symbol for each caption, hardly any. A
+# contrastive loss is not required: a classifier with two heads, one for each digit, composes as well.
 #
-# Two cautions. A bag of words scores well in any gallery where no two captions hold the same words, so test
-# with captions whose order is changed. And if a caption occurs twice in a batch, the twins become
-# each other's negatives. With one vector for both, the loss then just asks for equal shares, and masking
-# them changes little.
+# Two cautions. A bag of words can score well in a gallery where no two captions hold the same words, so test
+# with captions whose order is changed. And if a caption occurs twice in a batch, the copies are
+# each other's negatives. As long as both have one vector, the loss just asks for equal shares, and masking
+# changed little.
 # :::
 
 # %% [markdown] tags=["rubric"]
@@ -80,8 +80,8 @@ device = setup()
 # ## Eighty captions have pictures, twenty have none
 #
 # A picture is two handwritten digits side by side, 8 × 16 pixels, and its caption names them from left to right.
-# There are 100 captions. Twenty are held out, chosen so that each digit is missing twice on the left and
-# twice on the right: every word and every digit is trained on either side, with eight partners of ten. Test
+# Of the 100 captions twenty are held out, chosen so that each digit is missing twice on the left and
+# twice on the right: on either side each word is trained with eight partners of ten. Test
 # pictures are made of digits that no training picture contains.
 
 # %%
@@ -92,7 +92,7 @@ digit_images = digits().with_format("torch")
 
 
 def pictures(split: str, pairs: torch.Tensor, k: int) -> torch.Tensor:
-    images, labels = (digit_images[split][:][column] for column in ("image", "label"))
+    images, labels = digit_images[split][:].values()
     drawn = multimodal.draw_pictures(images, labels, pairs, generator(k))  # (N, 8, 16)
     return drawn.to(device)
 
@@ -121,9 +121,9 @@ for row in test[example].tolist():
 # L = -\frac1{2N} \sum_i \bigg( \log \frac{e^{S_{ii}}}{\sum_j e^{S_{ij}}} + \log \frac{e^{S_{ii}}}{\sum_j e^{S_{ji}}} \bigg) .
 # $$
 #
-# Why this loss, why it cannot show more than $\log N$ nats, and what a temperature does, $e^{-s}$ here, stands under
+# Why this loss, why it cannot show more than $\log N$ nats, and what the temperature does, $e^{-s}$ here, stands under
 # [InfoNCE](../pretraining/contrastive_infonce). What is new: the two views come from two networks that share no
-# weight. The option `captions` will be needed further down.
+# weight. The option `captions` is for later.
 
 # %%
 show(clip_loss, multimodal.zero_shot, multimodal.recall_at_k)
@@ -139,11 +139,11 @@ agrees("clip_loss", "torch.nn.functional.cross_entropy, both ways",
 # %% [markdown]
 # ## Shared words name pairs that were never shown
 #
-# Which part of this composes? Train it four times, from the same weights, on the same batches:
+# What composes here? Train four pairs of towers, from the same weights, on the same batches:
 #
 # - *words*: the text tower embeds two words and mixes them in a small network, place by place.
-# - *symbols*: the same tower gets a symbol for the caption, shared with no other caption, in both places. A softmax classifier with one
-#   output vector per caption knows as much about captions.
+# - *symbols*: the same tower, but both places get a symbol that no other caption has. The output vectors of a softmax classifier
+#   are such symbols.
 # - *bag*: both places get the sum of the two words.
 # - *masked*: as *words*, but pairs with one caption are not each other's negatives.
 #
@@ -216,15 +216,15 @@ fig.colorbar(image, ax=axes, label="share named right", shrink=0.5)
 plt.show()
 
 # %% [markdown]
-# On seen captions words and symbols are about level. On unseen ones the symbols name next to nothing: no batch has
-# ever moved those symbols, so their captions lie where chance put them. The words fill the gaps, because *three*
-# on the left means the same whatever comes next, and the tower could learn that from eight partners.
+# On seen captions words and symbols are close. On unseen ones the symbols name next to nothing: training
+# never moved those symbols, so their captions lie where chance put them, and the mirror test is a coin toss. The words fill the gaps:
+# *three* on the left means the same whatever comes next, and eight partners were enough to learn that.
 #
-# "Contrastive learning composes" would still be the wrong conclusion. *Two heads*, trained by plain
+# "Contrastive learning composes" would be the wrong conclusion. *Two heads*, trained by plain
 # cross-entropy, fill the gaps as well. Both were told the parts, one by words, the other by its two labels. What CLIP
 # adds is convenience: a caption says what the parts are, and nobody designs a head for each.
 #
-# The list of candidates matters too. In the first two columns all 100 captions compete, and those that were trained
+# The list of candidates matters too. In the first two columns all 100 captions compete, and trained ones
 # attract. With only the 20 unseen ones to choose from (chance .05) the words are nearly always right, and the symbols still guess.
 # (Of equal scores the first caption wins, which is how the bag names some pairs.)
 #
@@ -232,8 +232,8 @@ plt.show()
 #
 # The bag gives "three seven" and "seven three" one vector, so it ties on every mirrored pair and no training
 # helps. Would a retrieval benchmark tell? *Recall@k* is the share of queries whose partner is among the $k$ best.
-# `recall_at_k` ranks a partner below everything it ties with, so R@1 credits no luck; fair coins would turn it into half
-# of the bag's R@2. Build 30 galleries of one picture per caption, first from the 45 captions whose left digit is the
+# `recall_at_k` ranks a partner behind everything it ties with, so R@1 credits no luck; fair coins would give the bag half
+# of its R@2. Build 30 galleries of one picture per caption, first from the 45 captions whose left digit is the
 # smaller, then with their mirrors, 90.
 
 # %%
@@ -256,16 +256,16 @@ claim("mirrors_expose_the_bag", "90 captions, each with its mirror, recall@1: or
       recall["words", "with mirrors"][0] - recall["bag", "with mirrors"][1] / 2, at_least=0.3)  # fmt: skip
 
 # %% [markdown]
-# Without mirrors the bag is not far behind. With them it finds the right set of words as often and the right
-# caption by coin toss at best. {cite:t}`yuksekgonul2023bags` found the same in the large: retrieval over common data sets can
-# be done well without word order, and models trained for it largely ignore it. Our *words* tower could learn order, and its batches did
-# contain mirrors.
+# Without mirrors the bag is not far behind. With them it finds the right set of words nearly as often and the right
+# caption by coin toss at best. {cite:t}`yuksekgonul2023bags` found the same in the large: retrieval on common data sets can
+# be done well without word order, and models trained that way were poor at it. Our *words* could learn order because the tower sees places and
+# its batches contained mirrors.
 #
 # ## Twins in a batch become soft targets
 #
-# A batch of 128 pairs with 80 captions repeats most captions, and the loss calls a twin's picture wrong. Does that do
+# A batch of 128 pairs repeats most of the 80 captions, and the loss calls a twin's picture wrong. Does that do
 # harm? Let a caption occur $m$ times. Its copies have one vector. Along a row all $m$ columns get the same
-# score, so $-\log$ of one of them equals their mean $-\log$. Down the columns, the $m$ copies ask $m$ times
+# score, so $-\log$ of one probability equals the mean of all $m$. Down the columns, the $m$ copies ask
 # for different pictures, and the mean of those questions is a target of $1/m$ for each. So $L$ is exactly the cross-entropy
 # with the target spread evenly over the twins. It repels no twin that has less than its share, and its floor is
 # not zero but the mean of $\log m$ over the pairs.
@@ -290,15 +290,14 @@ claim("mask_changes_little", "captions absent from training, share right: twins 
       abs((found["masked"] - found["words"])[unseen].mean()), at_most=0.1)  # fmt: skip
 
 # %% [markdown]
-# Most of the final loss is floor. The mask removes it, and names about as many pairs as before. The
-# argument needs *one vector*: of two wordings of one caption the loss may push one away from the other's picture, and for
-# those a mask or a shared label is worth trying.
+# Most of the final loss is floor. The mask removes it and names about as many pairs, or a few more. The
+# argument needs *one vector*. Of two wordings of one caption the loss may push one away from the other's picture, and there
+# a mask or a shared label is worth trying.
 #
 # ## Fusion answers "do these two belong together?", at a price per pair
 #
 # The other classic puts both feature vectors side by side, and a small network answers with one sigmoid whether picture and
 # caption match. Train it on each picture with its caption and with its neighbor's in the batch.
-
 
 # %%
 show(multimodal.Fusion)
@@ -330,66 +329,58 @@ claim("fusion_ranks_worse", "captions absent from training, share right of 100: 
 # %% [markdown]
 # It works, also for unseen pairs. Picking one caption of 100 is harder, and there the two towers are far ahead after as many
 # pictures. The comparison favors them: each picture met 127 other captions in a CLIP batch and one here. That is their
-# bargain. All $N \cdot M$ scores cost $N + M$ encodings and a matrix product, whereas fusion passes each pair through its head. In return a head may relate the
-# two inputs in ways that one cosine cannot.
+# bargain. All $N \cdot M$ scores of $N$ pictures and $M$ captions cost $N + M$ encodings and a matrix product, whereas fusion passes each pair through its
+# head. In return a head may relate the two inputs in ways that one cosine cannot.
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
 #
 # **"Zero-shot means that the model has never seen anything like it."** It means that no labeled example of the test's classes was
-# used. Web captions may well have named those classes. On this page pictures and pairings are new, words and digits are not: change to letters and nothing
-# will be named. Say which part is new.
+# used. Web captions may well have named those classes. On this page pictures and pairings are new, words and digits are not; with letters
+# nothing would be named. Say which part is new.
 #
 # **"Share features by multi-task learning, and let a GAN enlarge the set."** Each helps with something else. Multi-task learning
-# hangs several outputs on one input. A GAN trained on the pictures draws more of their kind, and none comes with a caption
-# that was not known before. What relates modalities is a loss that looks at a picture *and* a text.
+# hangs several outputs on one input. A GAN trained on the pictures draws more of their kind, and what they show is still
+# to be said. What relates modalities is a loss that looks at a picture *and* a text.
 #
 # **"Recall@1 is 50 %, so half of the answers are wrong."** Suppose every caption occurs twice in a gallery and the model is perfect.
-# It cannot tell which copy is "the" partner, and a coin gives 50 %. A loss has its floor, and so
-# does a benchmark. Count every correct caption as a hit, or remove duplicates first.
+# It cannot tell which copy is "the" partner, and a coin gives 50 %. Like the loss, a benchmark has a limit. Count every
+# correct caption as a hit, or remove duplicates first.
 #
-# **"Larger batches have more false negatives, so cap the batch."** For exact copies it is the floor that rises, as computed
-# above, and losses at two batch sizes do not compare. Whether the vectors suffer is another question, answered by the
-# retrieval of unseen pairs.
+# **"Larger batches hold more false negatives, so cap the batch."** For exact copies the floor rises, as computed
+# above, so losses at two batch sizes do not compare. Whether the vectors suffer is another question. Put it to held-out retrieval.
 
 # %% [markdown] tags=["followups"]
 # ## Follow-ups
 #
 # :::{dropdown} Why learn the scale, and why stop it at 100?
 # Cosines end at 1, so the scores need a factor, and the best one depends on data and batch. CLIP learns its logarithm, which keeps it
-# positive, starts it at $1/0.07$ and clips it at 100, for stability {cite:p}`radford2021clip`. The clip belongs after the update, on the
-# parameter: a clamp inside the loss has gradient zero beyond the limit. In our runs the scale stays far below.
+# positive, starts it at $1/0.07$ and clips it at 100, for stability {cite:p}`radford2021clip`. Clip the
+# parameter after the update: a clamp inside the loss has gradient zero beyond the limit.
 # :::
 #
 # :::{dropdown} What does SigLIP change?
 # It asks of each of the $N^2$ pairs separately whether it matches: a sigmoid, no softmax {cite:p}`zhai2023sigmoid`. No row has to be
-# normalized over all devices, and the authors report gains mainly at smaller batches, with little left to gain beyond 32 thousand.
-# Non-matches outnumber matches $N - 1$ to 1, so a learned bias starts at −10, or the first updates would only correct for that.
+# normalized over all devices. The authors report gains at smaller batches, and little left to gain beyond 32 thousand.
+# Non-matches outnumber matches $N - 1$ to 1, so a learned bias starts at −10; otherwise the first updates would only correct for that.
 # :::
 #
 # :::{dropdown} Early or late fusion?
 # Early fusion joins features as soon as they are extracted, often side by side; late fusion lets each modality decide and joins the decisions
 # {cite:p}`baltrusaitis2019multimodal`. Early fusion can use interactions such as "this word, that region"; late fusion can do without a missing modality.
-# In these terms our fused model is early, and *two heads* never fuse. Cross-attention between tokens is earlier still.
+# In these terms our fused model is early.
 # :::
 #
 # :::{dropdown} How does a model such as LLaVA talk about images?
 # It takes the patch vectors of CLIP's image tower through a learned linear map and puts them among the language model's token embeddings. First only the map
-# is trained, on captions; then map and language model, on instructions {cite:p}`liu2023visual`. The contrastive loss is
-# gone: the loss is that of the next token.
+# is trained, on captions; then map and language model, on instructions {cite:p}`liu2023visual`. The loss is that of the next token.
 # :::
 #
 # :::{dropdown} How would you make CLIP mind word order?
-# With negatives that need it. NegCLIP adds captions with swapped parts, and similar pictures with theirs, to the batch, which improved
-# the authors' order tests a lot and cost little elsewhere {cite:p}`yuksekgonul2023bags`. Check the
-# vectors first: {cite:t}`koishigarina2025clip` report that each of CLIP's embeddings still holds which attribute goes with which object, and that a linear map
-# of the text side recovers much of it.
-# :::
-#
-# :::{dropdown} What is the modality gap?
-# In CLIP pictures and texts lie in separate regions of the sphere. {cite:t}`liang2022mind` trace it to the start, where each
-# network's outputs fill a narrow cone, and to training, which keeps the cones apart, depending on the temperature.
-# So compare cosines within one direction of search, and do not mix picture–picture with picture–text scores under one threshold.
+# With negatives that need it. NegCLIP adds captions with swapped parts, and similar pictures with theirs, to the batch; the authors' order
+# tests improved and other tasks suffered little {cite:p}`yuksekgonul2023bags`. Look at the
+# vectors first: {cite:t}`koishigarina2025clip` report that each embedding by itself still holds which attribute goes with which object, and that a linear map
+# of the text side makes much of it usable.
 # :::
 
 # %% [markdown] tags=["exercise"]
@@ -429,5 +420,5 @@ check("clip_loss", clip_loss)
 #
 # - {cite:t}`radford2021clip`: the two towers, the loss, zero-shot by captions. {cite:t}`zhai2023sigmoid`: sigmoid in place of softmax.
 # - {cite:t}`yuksekgonul2023bags`: order tests and NegCLIP. {cite:t}`koishigarina2025clip`: where the order is lost.
-# - {cite:t}`liang2022mind`: the modality gap. {cite:t}`baltrusaitis2019multimodal`: a taxonomy with early and late fusion.
+# - {cite:t}`baltrusaitis2019multimodal`: a taxonomy with early and late fusion.
 # - {cite:t}`liu2023visual`: from CLIP's image tower to a model that talks.
