@@ -93,8 +93,7 @@ digit_images = digits().with_format("torch")
 
 def pictures(split: str, pairs: torch.Tensor, k: int) -> torch.Tensor:
     images, labels = digit_images[split][:].values()
-    drawn = multimodal.draw_pictures(images, labels, pairs, generator(k))  # (N, 8, 16)
-    return drawn.to(device)
+    return multimodal.draw_pictures(images, labels, pairs, generator(k)).to(device)
 
 
 held_out = multimodal.held_out_pairs(generator(1))  # (100,) bool
@@ -102,8 +101,8 @@ unseen, others = torch.where(held_out)[0], torch.where(~held_out)[0]
 seen = others[torch.randperm(80, generator=generator(2))[:num_seen]]
 luck = torch.randint(num_seen, (num_updates * batch_size,), generator=generator(3))
 pairs = CAPTIONS[seen][luck]
-x, y = pictures("train", pairs, 4), pairs.to(device)
-batches = list(zip(x.split(batch_size), y.split(batch_size), strict=True))
+parts = (data.split(batch_size) for data in (pictures("train", pairs, 4), pairs.to(device)))
+batches = list(zip(*parts, strict=True))  # of (B, 8, 16) and (B, 2)
 test = pictures("test", CAPTIONS.repeat(30, 1), 5)  # thirty times all captions
 
 example = unseen[3]
@@ -153,60 +152,69 @@ agrees("clip_loss", "torch.nn.functional.cross_entropy, both ways",
 
 # %%
 def train(model: nn.Module, rate: float, loss) -> list[float]:
-    history = fit(model.to(device), lambda step: batches[step], loss, num_steps=num_updates,
-                  optimizer=Adam(model.parameters(), lr=rate),
+    history = fit(model.to(device), lambda step: batches[step], loss,
+                  num_steps=num_updates, optimizer=Adam(model.parameters(), lr=rate),
                   schedule=lambda step: 1 - step / num_updates)  # fmt: skip
     return [record.train_loss for record in history.records]
 
 
+def contrast(model: TwoTowers, batch) -> torch.Tensor:
+    return clip_loss(*model(*batch), model.logit_scale)
+
+
+def masked_contrast(model: TwoTowers, batch) -> torch.Tensor:
+    return clip_loss(*model(*batch), model.logit_scale, caption_ids(batch[1]))
+
+
+def two_losses(model: nn.Module, batch) -> torch.Tensor:
+    return sum(map(F.cross_entropy, model(batch[0]).split(10, dim=1), batch[1].T))
+
+
+models = {"words": ("words", True, contrast), "symbols": ("symbols", True, contrast),
+          "bag": ("words", False, contrast), "masked": ("words", True, masked_contrast)}  # fmt: skip
 scores, losses = {}, {}  # of each model, (3000, 100) and (num_updates,)
-for name, *reading in (("words", "words", True), ("symbols", "symbols", True),
-                       ("bag", "words", False), ("masked", "words", True)):  # fmt: skip
-    towers = TwoTowers(*reading, generator(7), generator(8))
-    losses[name] = train(towers, 0.005, lambda model, batch, masked=name == "masked": clip_loss(
-        *model(*batch), model.logit_scale, caption_ids(batch[1]) if masked else None))  # fmt: skip
+for name, (reading, ordered, loss) in models.items():
+    towers = TwoTowers(reading, ordered, generator(7), generator(8))
+    losses[name] = train(towers, 0.01, loss)
     with torch.no_grad():
         u, v = towers(test, CAPTIONS.to(device))
     scores[name] = multimodal.cosines(u, v).cpu()
-    guess = multimodal.spelled(CAPTIONS[multimodal.zero_shot(u[example, None], v).item()])
-    print(f"{name:<8} call the picture above {guess}")
+    guess = CAPTIONS[multimodal.zero_shot(u[example, None], v).item()]
+    print(f"{name:<8} name the picture: {multimodal.spelled(guess)}")
 
 heads = nn.Sequential(nn.Flatten(), multimodal.Layers((128, 128, 20), generator(7)))
-train(heads, 0.03, lambda model, batch: sum(
-    F.cross_entropy(z, batch[1][:, place]) for place, z in enumerate(model(batch[0]).split(10, 1))))  # fmt: skip
+train(heads, 0.03, two_losses)
 with torch.no_grad():
-    left, right = (z.log_softmax(1).cpu() for z in heads(test).split(10, dim=1))  # (3000, 10)
-scores["two heads"] = (left[:, :, None] + right[:, None]).flatten(1)
+    left, right = (z.log_softmax(dim=1).cpu() for z in heads(test).split(10, dim=1))
+scores["two heads"] = (left[:, :, None] + right[:, None]).flatten(1)  # log-probabilities
 
 # %%
-mirror = caption_ids(CAPTIONS.flip(1))
+mirror, found = caption_ids(CAPTIONS.flip(1)), {}
 unequal = unseen[mirror[unseen] != unseen]
-found = {}
 print("share right   seen  unseen  unseen, of 20  unseen, above mirror")
 for name, flat in scores.items():
     table = flat.view(30, 100, 100)
-    found[name] = (table.argmax(-1) == torch.arange(100)).double().mean(0)  # of each caption
+    found[name] = (table.argmax(-1) == torch.arange(100)).double().mean(0)  # (100,)
     of_20 = (table[:, unseen][:, :, unseen].argmax(-1) == torch.arange(20)).double()
     lead = table[:, unequal, unequal] - table[:, unequal, mirror[unequal]]
     columns = found[name][seen], found[name][unseen], of_20, (lead > 1e-6).double()
     print("{:<11}{:7.3f}{:8.3f}{:15.3f}{:22.3f}".format(name, *(c.mean() for c in columns)))
 
 # %%
-claim("words_name_the_unseen", "captions absent from training, share right of 100: with words "
-      "shared among captions, minus with a symbol per caption",
+claim("words_name_the_unseen", "captions absent from training, share right of 100: "
+      "with words shared among captions, minus with a symbol per caption",
       (found["words"] - found["symbols"])[unseen].mean(), at_least=0.45, thesis=True)  # fmt: skip
-claim("symbols_know_the_seen", "captions in training, new pictures, share right: with a symbol per "
-      "caption minus with shared words",
+claim("symbols_know_the_seen", "captions in training, new pictures, share right: with a "
+      "symbol per caption minus with shared words",
       (found["symbols"] - found["words"])[seen].mean(), at_least=-0.1)  # fmt: skip
-claim("two_heads_compose_too", "captions absent from training, share right: classifier with two heads "
-      "minus CLIP with shared words",
+claim("two_heads_compose_too", "captions absent from training, share right: classifier "
+      "with two heads minus CLIP with shared words",
       (found["two heads"] - found["words"])[unseen].mean(), at_least=-0.1)  # fmt: skip
 
 # %% mystnb={"image": {"alt": "Two grids of ten by ten cells, left digit against right digit. Color is the share of test pictures that get their own caption out of 100. Twenty cells, two in each row and column, have an orange frame: they were not in training. In the upper grid, shared words, framed cells are nearly as dark as the others. In the lower grid, one symbol per caption, the framed cells are white or nearly so and the others dark."}} tags=["hide-input"]
 fig, axes = plt.subplots(2, 1, figsize=(4.6, 7.4))
-titles = {"words": "Shared words: gaps are filled",
-          "symbols": "One symbol per caption: gaps stay"}  # fmt: skip
-for ax, (name, title) in zip(axes, titles.items(), strict=True):
+titles = "Shared words: gaps are filled", "One symbol per caption: gaps stay"
+for ax, name, title in zip(axes, ("words", "symbols"), titles, strict=True):
     image = heatmap(ax, found[name].view(10, 10), rows=list("0123456789"), vmax=1,
                     columns=list("0123456789"), row_title="left digit", column_title="right digit")  # fmt: skip
     for row, column in CAPTIONS[unseen].tolist():
@@ -244,15 +252,15 @@ print("                       R@1    R@2")
 for name in ("words", "bag"):
     for gallery, kept in galleries.items():
         tables = scores[name].view(30, 100, 100)[:, kept][:, :, kept]
-        recall[name, gallery] = [sum(multimodal.recall_at_k(table, k) for table in tables) / 30
+        recall[name, gallery] = [sum(multimodal.recall_at_k(t, k) for t in tables) / 30
                                  for k in (1, 2)]  # fmt: skip
         print(f"{name:<6}{gallery:<14}" + "{:7.3f}{:7.3f}".format(*recall[name, gallery]))
 
 # %%
-claim("no_mirrors_no_alarm", "45 captions without their mirrors, recall@1: ordered words minus a bag",
-      recall["words", "45 captions"][0] - recall["bag", "45 captions"][0], at_most=0.25)  # fmt: skip
-claim("mirrors_expose_the_bag", "90 captions, each with its mirror, recall@1: ordered words minus a bag "
-      "that tosses a coin between mirrors",
+claim("no_mirrors_no_alarm", "45 captions without their mirrors, recall@1: ordered words "
+      "minus a bag", recall["words", "45 captions"][0] - recall["bag", "45 captions"][0], at_most=0.25)  # fmt: skip
+claim("mirrors_expose_the_bag", "90 captions, each with its mirror, recall@1: ordered words "
+      "minus a bag that tosses a coin between mirrors",
       recall["words", "with mirrors"][0] - recall["bag", "with mirrors"][1] / 2, at_least=0.3)  # fmt: skip
 
 # %% [markdown]
@@ -273,21 +281,21 @@ claim("mirrors_expose_the_bag", "90 captions, each with its mirror, recall@1: or
 # %%
 ids = caption_ids(pairs).view(num_updates, batch_size)
 u = torch.randn(batch_size, 16, generator=generator(9), dtype=torch.float64)
-v = torch.randn(100, 16, generator=generator(10), dtype=torch.float64)[ids[-1]]  # equal twins
+v = torch.randn(100, 16, generator=generator(10), dtype=torch.float64)[ids[-1]]
 same = ids[-1][:, None] == ids[-1]  # (N, N)
 share = same / same.sum(dim=1, keepdim=True, dtype=torch.float64)
 table = F.cosine_similarity(u[:, None], v, dim=-1) * s.exp()
 theirs = (F.cross_entropy(table, share) + F.cross_entropy(table.T, share)) / 2
-agrees("twins_are_soft_targets", "torch.nn.functional.cross_entropy, probabilities as targets",
+agrees("twins_are_soft_targets", "torch.nn.functional.cross_entropy, soft targets",
        clip_loss(u, v, s), theirs, atol=1e-12)  # fmt: skip
 
 floor = (ids[-20:, :, None] == ids[-20:, None]).sum(-1).double().log().mean().item()
-last = {name: sum(losses[name][-20:]) / 20 for name in ("words", "masked")}
-print(f"at the end: floor {floor:.2f}, loss {last['words']:.2f}, masked {last['masked']:.2f}")
-claim("twins_make_the_floor", "captions repeated in a batch: share of the final loss that is its floor",
-      floor / last["words"], at_least=0.5)  # fmt: skip
-claim("mask_changes_little", "captions absent from training, share right: twins masked minus not, absolute",
-      abs((found["masked"] - found["words"])[unseen].mean()), at_most=0.1)  # fmt: skip
+end = {name: sum(losses[name][-20:]) / 20 for name in ("words", "masked")}
+print(f"at the end: floor {floor:.2f}, loss {end['words']:.2f}, masked {end['masked']:.2f}")
+claim("twins_make_the_floor", "captions repeated in a batch: share of the final loss that "
+      "is its floor", floor / end["words"], at_least=0.5)  # fmt: skip
+claim("mask_changes_little", "captions absent from training, share right: twins masked minus "
+      "not, absolute", abs((found["masked"] - found["words"])[unseen].mean()), at_most=0.1)  # fmt: skip
 
 # %% [markdown]
 # Most of the final loss is floor. The mask removes it and names about as many pairs, or a few more. The
@@ -306,14 +314,14 @@ show(multimodal.Fusion)
 # %%
 def matching(model: nn.Module, batch) -> torch.Tensor:
     x, y = batch
-    both = torch.cat([y, y.roll(1, dims=0)])  # (2N, 2): its own caption, then the neighbor's
+    both = torch.cat([y, y.roll(1, dims=0)])  # (2N, 2): own, then the neighbor's
     fits = (both == y.repeat(2, 1)).all(dim=1).float()
     return F.binary_cross_entropy_with_logits(model(x.repeat(2, 1, 1), both), fits)
 
 
 towers = TwoTowers("words", True, generator(7), generator(8))
 fusion = multimodal.Fusion(towers, 32, generator(11))
-train(fusion, 0.003, matching)
+train(fusion, 0.006, matching)
 true = unseen.repeat(10)  # (200,)
 shown = test.view(30, 100, 8, 16)[:10, unseen].flatten(0, 1)
 with torch.no_grad():
@@ -321,14 +329,14 @@ with torch.no_grad():
 logits = torch.stack(logits, dim=1)  # (200, 100)
 other = (true + torch.randint(1, 100, (200,), generator=generator(12))) % 100
 yes, no = logits.gather(1, true[:, None]) > 0, logits.gather(1, other[:, None]) <= 0
-claim("fusion_matches", "captions absent from training: fused model's accuracy on match or not, half of "
-      "them matches", torch.cat([yes, no]).double().mean(), at_least=0.65)  # fmt: skip
-claim("fusion_ranks_worse", "captions absent from training, share right of 100: two towers minus fusion",
-      found["words"][unseen].mean() - (logits.argmax(1) == true).double().mean(), at_least=0.25)  # fmt: skip
+claim("fusion_matches", "captions absent from training: fused model's accuracy on match or "
+      "not, half of them matches", torch.cat([yes, no]).double().mean(), at_least=0.65)  # fmt: skip
+claim("fusion_ranks_worse", "captions absent from training, share right of 100: two towers "
+      "minus fusion", found["words"][unseen].mean() - (logits.argmax(1) == true).double().mean(), at_least=0.25)  # fmt: skip
 
 # %% [markdown]
 # It works, also for unseen pairs. Picking one caption of 100 is harder, and there the two towers are far ahead after as many
-# pictures. The comparison favors them: each picture met 127 other captions in a CLIP batch and one here. That is their
+# pictures. The comparison favors them: each picture met the captions of 127 others in a CLIP batch and of one here. That is their
 # bargain. All $N \cdot M$ scores of $N$ pictures and $M$ captions cost $N + M$ encodings and a matrix product, whereas fusion passes each pair through its
 # head. In return a head may relate the two inputs in ways that one cosine cannot.
 

@@ -51,7 +51,12 @@ def cosines(images: Tensor, texts: Tensor) -> Tensor:
     return F.normalize(images, dim=1) @ F.normalize(texts, dim=1).mT
 
 
-def clip_loss(images: Tensor, texts: Tensor, logit_scale: Tensor, captions: Tensor | None = None) -> Tensor:
+def clip_loss(
+    images: Tensor,
+    texts: Tensor,
+    logit_scale: Tensor,
+    captions: Tensor | None = None,
+) -> Tensor:
     """InfoNCE in both directions with a learned temperature, τ = exp(−logit_scale).
 
     Args:
