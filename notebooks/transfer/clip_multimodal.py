@@ -85,8 +85,8 @@ device = setup()
 # pictures are made of digits that no training picture contains.
 
 # %%
-# Try: num_seen = 20. Each word then has two or three partners, and the words are not pulled
-# apart: fewer unseen pairs are named, and the thesis fails.
+# Try: num_seen = 20. Each word then has about two partners on each side. Far fewer
+# unseen pairs are named, and the thesis fails.
 num_seen, num_updates, batch_size = 80, 150, 128
 digit_images = digits().with_format("torch")
 
