@@ -1,4 +1,4 @@
-"""Targets keep the teacher's confidence and lose which wrong class comes near: all wrong ones become equal."""
+"""Targets keep the teacher's confidence; which wrong class comes near is lost: all become equal."""
 
 import functools
 

@@ -1,5 +1,6 @@
 """lmprep.compression.distill against torch's kl_div, autograd and torch.distributions, and at the edges."""
 
+import copy
 import math
 
 import pytest
@@ -7,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Categorical, kl_divergence
 
-from lmprep.compression.distill import kd_grad, kd_loss, reverse_kl
+from lmprep.compression.distill import kd_grad, kd_loss, reverse_kl, train_students
 from lmprep.training.losses import cross_entropy
 
 sizes = st.integers(1, 6)
@@ -125,6 +126,31 @@ def test_inputs_are_kept() -> None:
     assert torch.equal(s, before[0]) and torch.equal(t, before[1])
 
 
+def test_students_share_their_start_and_nothing_else() -> None:
+    torch.manual_seed(0)
+    start = nn.Linear(3, 4)
+    before = copy.deepcopy(start.state_dict())
+    x, (s, t) = normal(50, 3, dtype=torch.float32), (z.float() for z in pair(50, 4))
+    lessons = [(x, s, 1.0), (x, t, 4.0), (x, s, 1.0)]
+    students = train_students(start, lessons, rate=0.1, batch_size=16)
+    alone = train_students(start, lessons[1:2], rate=0.1, batch_size=16)[0]
+    assert all(torch.equal(before[name], value) for name, value in start.state_dict().items())
+    assert not students.training
+    for (x_all, logits, T), student in zip(lessons, students, strict=True):
+        assert kd_loss(student(x_all), logits, T) < kd_loss(start(x_all), logits, T)
+    weights = [student.weight for student in students]
+    assert torch.equal(weights[0], weights[2]) and not torch.equal(weights[0], weights[1])
+    torch.testing.assert_close(weights[1], alone.weight)
+
+
+def test_the_rows_that_fill_no_batch_are_left_out() -> None:
+    start = nn.Linear(3, 4)
+    x, (_, t) = normal(20, 3, dtype=torch.float32), (z.float() for z in pair(20, 4))
+    broken = torch.cat([t[:16], torch.full((4, 4), torch.nan)])
+    first, second = train_students(start, [(x, t, 1.0), (x, broken, 1.0)], rate=0.1, batch_size=16)
+    assert torch.equal(first.weight, second.weight)
+
+
 # --- extremes ----------------------------------------------------------------------------------------------
 
 
@@ -178,3 +204,7 @@ def test_bad_input_is_refused() -> None:
         kd_loss(s, t, counts=torch.ones(3, 1, dtype=torch.bool))
     with pytest.raises(ValueError, match="at least one row"):
         kd_grad(s[:0], t[:0])
+    lesson = (s, t, 1.0)
+    for lessons, batch_size in (([], 1), ([lesson], 4), ([lesson], 0), ([lesson, (s[:2], t[:2], 1.0)], 1)):
+        with pytest.raises(ValueError, match="lessons must be of one length"):
+            train_students(nn.Linear(4, 4), lessons, rate=0.1, batch_size=batch_size)

@@ -5,10 +5,15 @@ distribution, and losses are means over rows. `counts` leaves rows out, such as 
 loss and get exactly zero gradient, whatever stands there. Where no row counts the loss is 0.
 """
 
+import copy
 import math
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from lmprep.training.loop import fit
+from lmprep.training.optim import Adam
 
 
 def kd_loss(student: Tensor, teacher: Tensor, T: float = 1.0, *, counts: Tensor | None = None) -> Tensor:
@@ -41,7 +46,7 @@ def kd_grad(student: Tensor, teacher: Tensor, T: float = 1.0) -> Tensor:
     """The gradient of `kd_loss` with respect to the student's logits: T · (q − p) / number of rows.
 
     p and q are the teacher's and the student's softmax at temperature T. As T grows this tends to
-    (s − t) / (V · rows), with the mean of each row subtracted from the student's logits s and the teacher's t.
+    (s − t) / (V · rows), where each row's mean is subtracted from the logits s and t.
 
     Args:
         student, teacher, T: as for `kd_loss`, with at least one row.
@@ -73,6 +78,44 @@ def reverse_kl(student: Tensor, teacher: Tensor, *, counts: Tensor | None = None
     """
     student, teacher = _rows(student, teacher, 1.0, counts)
     return _kl(student.log_softmax(dim=-1), teacher.detach().log_softmax(dim=-1)) / max(len(student), 1)
+
+
+def train_students(
+    start: nn.Module, lessons: Sequence[tuple[Tensor, Tensor, float]], *, rate: float, batch_size: int = 64
+) -> nn.ModuleList:
+    """Copies of `start`, one for each lesson, trained by `kd_loss`; they differ in nothing but the lesson.
+
+    Each reads its lesson once, in the order given, `batch_size` rows a step: Adam, and a learning rate that
+    falls in a straight line from `rate` to 0.
+
+    Args:
+        start: the student, which itself stays as it is.
+        lessons: each what the student reads, (N, …), the teacher's logits (N, V) for it, and the temperature;
+            N is the same for all. A hard label is a teacher with logit 0 for its class and −∞ for the rest.
+        rate: the first learning rate.
+        batch_size: rows of a step; a rest of N that fills no batch is left out.
+
+    Returns:
+        The students in eval mode, in the order of their lessons.
+
+    Raises:
+        ValueError: there is no lesson, their lengths differ, or no batch is full.
+    """
+    lengths = {len(part) for x, t, _ in lessons for part in (x, t)}
+    if len(lengths) != 1 or not 1 <= batch_size <= min(lengths):
+        raise ValueError(f"lessons must be of one length, at least batch_size={batch_size}, "
+                         f"got lengths {sorted(lengths)}")  # fmt: skip
+    students = nn.ModuleList(copy.deepcopy(start) for _ in lessons)
+    num_steps = min(lengths) // batch_size
+
+    def loss(students: nn.ModuleList, rows: slice) -> Tensor:  # the students share no weight
+        pairs = zip(students, lessons, strict=True)
+        return torch.stack([kd_loss(student(x[rows]), t[rows], T) for student, (x, t, T) in pairs]).sum()
+
+    fit(students, lambda step: slice(batch_size * step, batch_size * (step + 1)), loss,
+        optimizer=Adam(students.parameters(), lr=rate), num_steps=num_steps,
+        schedule=lambda step: 1 - step / num_steps)  # fmt: skip
+    return students
 
 
 def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:

@@ -13,12 +13,12 @@ from lmprep.practice.checks import Call, Rng, as_array, normal, strided
 from lmprep.practice.task import Candidate, Task
 
 STATEMENT = r"""
-Write `kd_loss(student, teacher, T)`, the loss that trains a student on a teacher's logits: $T^2 \cdot
-\mathrm{KL}(p \,\|\, q) = T^2 \sum_k p_k (\log p_k - \log q_k)$ with $p = \mathrm{softmax}(\text{teacher} / T)$ and $q =
-\mathrm{softmax}(\text{student} / T)$ of each row, natural logarithms, and then the mean over the $B$ rows, as one
-number in the dtype of the logits. Logits are finite and may be as large as ±10,000. Gradients must flow to the
-student; none may reach the teacher, even if its logits require one. Neither input is changed. Functions of PyTorch are
-allowed.
+Write `kd_loss(student, teacher, T)`, the loss that trains a student on a teacher's logits: the mean over the
+$B$ rows of $T^2 \cdot \mathrm{KL}(p \,\|\, q) = T^2 \sum_k p_k (\log p_k - \log q_k)$, natural logarithms,
+where $p = \mathrm{softmax}(\text{teacher} / T)$ and $q = \mathrm{softmax}(\text{student} / T)$ of each row.
+It is one number in the dtype of the logits, which are finite, up to ±10,000. Gradients must flow to the
+student; none may reach the teacher, even if its logits require one. Neither input is changed. Functions of
+PyTorch are allowed.
 """
 
 STARTER = '''
@@ -38,15 +38,15 @@ def kd_loss(student: torch.Tensor, teacher: torch.Tensor, T: float) -> torch.Ten
 HINTS = (
     "Which of the two distributions does the average go over? Write the sum for a single row first, and say "
     "what it is when student and teacher agree.",
-    "A probability of exactly 0 is what large logits leave behind, and its logarithm is lost. Log-probabilities "
-    "can be had from logits directly. As for the teacher: it is a constant of this loss.",
+    "A probability of exactly 0 is what large logits leave behind, and its logarithm is lost. "
+    "Log-probabilities can be had from logits directly. As for the teacher: it is a constant of this loss.",
     "Divide both by T and take log_softmax along the classes, the teacher's detached. Multiply the teacher's "
-    "probabilities by the difference of the two, teacher minus student; sum over the classes, take the mean over "
-    "the rows, and multiply by T squared.",
+    "probabilities by the difference of the two, teacher minus student; sum over the classes, take the mean "
+    "over the rows, and multiply by T squared.",
 )
 
 
-def kd_loss(student: Tensor, teacher: Tensor, T: float) -> Tensor:
+def kd_loss(student: torch.Tensor, teacher: torch.Tensor, T: float) -> torch.Tensor:
     log_p = (teacher.detach() / T).log_softmax(dim=1)  # (B, V)
     log_q = (student / T).log_softmax(dim=1)
     return T**2 * (log_p.exp() * (log_p - log_q)).sum(dim=1).mean()
@@ -120,8 +120,8 @@ def over_rows(candidate: Candidate, rng: Rng) -> None:
     """At T = 1, sums over the classes and averages over the rows."""
     for B, V in SIZES:
         cause = (
-            "a mean over the classes too, as the default of kl_div takes it, a sum over the rows, or a softmax over the "
-            "rows"
+            "a mean over the classes too, as the default of kl_div takes it, a sum over the rows, or a "
+            "softmax over the rows"
         )
         compare(candidate, inputs(rng, B, V, 1.0), cause)
 
@@ -135,42 +135,34 @@ def temperature(candidate: Candidate, rng: Rng) -> None:
             compare(candidate, inputs(rng, B, V, T, torch.float32), cause)
 
 
-def large_temperature(candidate: Candidate, rng: Rng) -> None:
-    """At large T, in float64, is half the mean squared difference of centered logits, to within 1/T."""
-    for B, V in ((1, 2), (3, 4)):
-        for T in (100.0, 1000.0):
-            cause = "a missing factor T², or a small number added to probabilities"
-            call = compare(candidate, inputs(rng, B, V, T), cause, tolerance=1e-7)
-            given = call.inputs
-            d = as_array(given["student"]) - as_array(given["teacher"])
-            limit = ((d - d.mean(axis=1, keepdims=True)) ** 2).sum(axis=1).mean() / (2 * V)
-            call.holds(abs(float(as_array(call.value)) - limit) <= 100 / T, expected=f"about {limit:.4g}",
-                       got=f"{float(as_array(call.value)):.4g}", cause=cause)  # fmt: skip
-
-
 def any_size(candidate: Candidate, rng: Rng) -> None:
     """Logits of ±10,000 neither overflow nor give NaN, and no difference is capped."""
     far = torch.tensor([[0.0, 1e4, -1e4]])
-    drawn = 1000.0 * torch.from_numpy(rng.integers(-9, 10, size=(2, 6, 5))).float()
+    drawn = (
+        1000.0 * torch.from_numpy(rng.permuted(np.tile(np.arange(-9, 10), (12, 1)), axis=1)[:, :5]).float()
+    )
+    drawn = drawn.view(2, 6, 5)
     pairs = [(far, far), (far, -far), (-far, far.roll(1, 1)), (far + 1e4, far), (drawn[0], drawn[1])]
     for student, teacher in pairs:
         for T in (1.0, 4.0):
             given = {"student": student, "teacher": teacher, "T": T}
             cause = (
-                "log of a softmax that underflowed to 0, a clamp, an ε inside the logarithm that caps the loss, "
-                "or exp without subtracting the row's largest logit"
+                "log of a softmax that underflowed to 0, a clamp or an ε inside the logarithm, which caps "
+                "the loss, or exp without subtracting the row's largest logit"
             )
             compare(candidate, given, cause, tolerance=1e-4)
-            _check_gradients(candidate, given, cause)
+            _check_gradients(candidate, given, cause, tolerance=1e-3)  # float32 at 10,000 has steps of 10⁻³
 
 
-def _check_gradients(candidate: Candidate, given: dict[str, Any], cause: str) -> None:
+def _check_gradients(
+    candidate: Candidate, given: dict[str, Any], cause: str, tolerance: float | None = None
+) -> None:
     T, B = given["T"], len(given["student"])
     call = Call(candidate, **given | {"student": given["student"].clone().requires_grad_()})
     gradient = call.gradients(loss=call.returns(given["student"].dtype, loss=()))["student"]
     p, q = (np.exp(log_softmax(as_array(given[name]) / T)) for name in ("teacher", "student"))
     want = torch.from_numpy(T * (q - p) / B).to(gradient.dtype)
-    call.same("gradient of student", gradient, want, cause=cause)
+    call.same("gradient of student", gradient, want, cause=cause, tolerance=tolerance)
 
 
 def gradients(candidate: Candidate, rng: Rng) -> None:
@@ -192,7 +184,7 @@ def teacher_is_constant(candidate: Candidate, rng: Rng) -> None:
         got = flows[1]
         call.holds(got is None or not bool(got.any()), expected="no gradient for teacher",
                    got=f"a gradient of norm {0.0 if got is None else got.norm().item():.3g}",
-                   cause="a missing `.detach()`: trained together, teacher and student would meet halfway")  # fmt: skip
+                   cause="a missing `.detach()`: trained together, the two would meet halfway")  # fmt: skip
         call.holds(flows[0] is not None, expected="a gradient for student", got="none",
                    cause="the student detached, or the roles exchanged")  # fmt: skip
 
@@ -355,7 +347,6 @@ TASK = Task(
         direction,
         over_rows,
         temperature,
-        large_temperature,
         gradients,
         teacher_is_constant,
         any_size,
@@ -393,12 +384,12 @@ TASK = Task(
         "view of the student": viewed,
         "float32 inside": in_float32,
         "softmax twice": softmax_twice,
+        "torch.distributions, infinite where a probability underflows": by_distributions,
     },
     also_right={
         "kl_div of log-probabilities": by_kl_div,
         "kl_div of probabilities, summed": by_probabilities,
         "one row at a time": by_loop,
-        "torch.distributions": by_distributions,
         "float64 inside": in_float64,
         "the gradient by hand": by_hand,
     },
