@@ -74,9 +74,9 @@ _ = setup()  # the models are so small that the CPU is the faster device
 # %% [markdown]
 # ## Two eights, and one of them could have been a 3
 #
-# A network with 256 hidden units learns to read digits of 8 × 8 pixels. Both images below carry the label 8, and for both
-# it says 8. Its logits $t$, one per class, say more. Divide them by a temperature $T$ before the softmax: at $T = 1$ it is nearly
-# sure of either image, at $T = 4$ the second choices come out.
+# A network with 256 hidden units learns to read digits of 8 × 8 pixels. Both images below carry the label 8. The network's
+# logits $t$, one per class, say more. Divide them by a temperature $T$ before the softmax: at $T = 1$ it is nearly
+# sure about most images, and at $T = 4$ their second choices come out.
 
 # %%
 # Try: unseen = 5, another digit to leave out (not 8, which is looked at below). Or
@@ -132,7 +132,7 @@ plt.show()
 # times a fixed step. Adam alone divides a constant factor out again.
 
 # %%
-show(kd_loss)
+show(kd_grad)
 
 # %%
 s, z = 3 * torch.randn(2, 8, 50, dtype=torch.float64, generator=generator(3))  # two logits
@@ -224,13 +224,13 @@ claim("own_second_choices", "share of unseen digits named by the student of the 
       at_least=0.25, thesis=True)  # fmt: skip
 claim("a_bias_hides_it", "share of unseen digits named by the students of label smoothing and of logits "
       "dealt anew: the smaller gain from one raised bias",
-      min(raised[name] - plain[name] for name in (smoothing, dealt_anew)), at_least=0.1)  # fmt: skip
+      min(raised[name] - plain[name] for name in (smoothing, dealt_anew)), at_least=0.2)  # fmt: skip
 
 # %% [markdown]
 # Compare the students as trained. The softened teacher's names most 3s, at hardly any cost to the other digits, as its accuracy
 # on all ten shows. With the label alone, with smoothing, or with the 3 ruled out, none is named. *Dealt anew*, where one
 # number per image comes from another image of its class, loses much, in some runs all: the student had to be told *which* 8 looks like a 3.
-# At $T = 1$ those numbers are tiny, and in these steps it learns part of the digit.
+# At $T = 1$ those numbers are tiny, and in as many steps it learns less of the digit.
 #
 # Then raise the bias of the 3. In Hinton's experiment, too, most errors came from a bias much too low; 3.5 more, the
 # best choice on the test set, brought 98.6 % of the 3s {cite:p}`hinton2015distilling`. Here validation images choose,
@@ -257,7 +257,7 @@ page = whole[torch.randint(len(whole) - 8000, (1,), generator=g) + torch.arange(
 
 windows = [ids.unfold(0, 4, 1) for ids in (page, whole)]  # three characters and the next
 local, anywhere = (
-    w[torch.randint(len(w), (64 * 120,), generator=g)] for w in windows
+    w[torch.randint(len(w), (64 * 100,), generator=g)] for w in windows
 )  # (N, 4)
 well_read, page_only = (CausalNGram(WittenBellLM(4, V).fit(ids)) for ids in (whole, page))
 soft = well_read(anywhere[:, :3])[:, 0].float()  # log-probabilities (N, V)
@@ -297,17 +297,15 @@ claim("distribution_beats_draws", "nats per character, whole text: draws from th
 # %% [markdown]
 # On a page, most of the gain is what the teacher has read elsewhere: distributions from the page alone help little. On the whole text the
 # reason is another. One draw from that same teacher is worth about as much as a label; its
-# whole distribution is worth more, because each step learns from all likely characters at once. The budget is equal, 120 steps with the better of two
+# whole distribution is worth more, because each step learns from all likely characters at once. The budget is equal, 100 steps with the better of two
 # learning rates on validation text. No place is met often in so few; whoever
 # trains longer averages the labels' noise away, and should expect a smaller gain.
 #
 # ## Forward KL invents New Angeles, reverse KL forgets Los Angeles
 #
-# A teacher completes *We fly to …* with *New York* or *Los Angeles*. The student is too small: it draws both words
-# independently. Let it be as good as it can be by either divergence; nothing here is random.
-
-# %%
-show(reverse_kl)
+# A teacher completes *We fly to …* with *New York* (0.55) or *Los Angeles* (0.43), and mixes them up now and then (0.01 each way).
+# The student is too small: it draws both words
+# independently. Let it be as good as it can be by `kd_loss`, or by the reverse, $\sum_k q_k (\log q_k - \log p_k)$.
 
 # %%
 p = torch.tensor([[0.55, 0.01], [0.01, 0.43]], dtype=torch.float64)  # New, Los × York, Angeles
@@ -323,7 +321,7 @@ print("            New York  New Angeles  Los York  Los Angeles")
 for name, divergence in (("forward KL", kd_loss), ("reverse KL", reverse_kl)):
     words = nn.ParameterList([torch.tensor(0.1, dtype=torch.float64) for _ in range(2)])
     fit(words, lambda step: p.log().reshape(1, 4), lambda w, t, loss=divergence: loss(pairs(w), t),
-        optimizer=Adam(words.parameters(), lr=0.1), num_steps=200)  # fmt: skip
+        optimizer=Adam(words.parameters(), lr=0.1), num_steps=120)  # fmt: skip
     q = pairs(words).detach().exp()[0]
     nonsense.append(q[1:3].sum())
     print("{:10}{:10.2f}{:13.2f}{:10.2f}{:13.2f}".format(name, *q))
@@ -344,7 +342,7 @@ claim("forward_covers", "pairs that the teacher hardly ever says: their probabil
 # **"The loss is teacher output minus student output"**, as that list's code has it. Such a loss falls without bound as the student's
 # logits grow, and its gradient is the same whatever the teacher says. Squared and centered, the difference is the limit of large $T$ above.
 #
-# **A silent factor.** This line passed a code review, since the loss falls:
+# **A silent factor.** This line can pass a code review, since the loss falls:
 #
 # ```python
 # loss = F.kl_div(student.softmax(-1), teacher.softmax(-1))
