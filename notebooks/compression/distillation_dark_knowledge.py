@@ -80,8 +80,8 @@ _ = setup()  # the models are so small that the CPU is the faster device
 
 # %%
 # Try: unseen = 5, another digit to leave out (not 8, which is looked at below). Or
-# softer = 1.0: now the numbers that matter are tiny, the student learns less of the digit
-# in as many steps, and the thesis can break.
+# softer = 0.5, a sharper teacher: the numbers that matter become tiny, the student learns
+# little of the digit in as many steps, and the thesis breaks.
 unseen, softer, steps = 3, 4.0, 250
 
 (images, labels), (val_x, val_y), (test_x, test_y) = (
