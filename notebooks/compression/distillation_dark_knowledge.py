@@ -118,13 +118,19 @@ plt.show()
 # the student, and $\partial \log q_j / \partial s_k = ([j = k] - q_k)/T$. So
 #
 # $$
-# \frac{\partial\, \mathrm{KL}}{\partial s_k} = -\frac1T \sum_j p_j \big([j = k] - q_k\big) = \frac{q_k - p_k}{T} .
+# \begin{aligned}
+# \frac{\partial\, \mathrm{KL}}{\partial s_k} &= -\frac1T \sum_j p_j \big([j = k] - q_k\big) \\
+# &= \frac{q_k - p_k}{T} .
+# \end{aligned}
 # $$
 #
 # For large $T$ both softmaxes are nearly uniform. With $e^{z/T} \approx 1 + z/T$, $q_k \approx \big(1 + (s_k - \bar s)/T\big)/V$, where $\bar s$ is the mean logit, and likewise $p_k$. Then
 #
 # $$
-# T^2\, \frac{\partial\, \mathrm{KL}}{\partial s_k} = T (q_k - p_k) \;\to\; \frac{(s_k - \bar s) - (t_k - \bar t)}{V} ,
+# \begin{aligned}
+# T^2\, \frac{\partial\, \mathrm{KL}}{\partial s_k} &= T (q_k - p_k) \\
+# &\to \frac{(s_k - \bar s) - (t_k - \bar t)}{V} ,
+# \end{aligned}
 # $$
 #
 # the gradient of a squared error between centered logits. One factor $1/T$ comes from the chain rule, the other from softmaxes that
@@ -196,14 +202,12 @@ def accuracy(logits: Tensor, truth: Tensor) -> float:
 
 lift, mine = F.one_hot(torch.tensor(unseen), 10), test_y == unseen
 plain, raised, biases = {}, {}, torch.linspace(0, 10, 41).tolist()
-print("                 as trained: all digits  unseen    bias raised by  unseen")
+print("accuracy: as trained, all  unseen  bias +  unseen")
 for name, student in zip(arms, students, strict=True):
     val, z = student(val_x), student(test_x)
     best = max(biases, key=lambda b, val=val: accuracy(val + b * lift, val_y))
     plain[name], raised[name] = (accuracy(a[mine], test_y[mine]) for a in (z, z + best * lift))
-    print(
-        f"{name:17}{accuracy(z, test_y):23.2f}{plain[name]:8.2f}{best:18.2f}{raised[name]:8.2f}"
-    )
+    print(f"{name:25}{accuracy(z, test_y):.2f}{plain[name]:8.2f}{best:8.2f}{raised[name]:8.2f}")
 
 # %% mystnb={"image": {"alt": "Six students, one a row, and the share of unseen digits that each names. Filled dots, as trained: the teacher's own logits at temperature 4 reach a high value; at temperature 1 it differs from run to run; of four controls three lie at or near zero and dealt anew is well below the teacher at 4. Open dots, with the bias of the unseen class raised: both temperatures and dealt anew are high, label smoothing lies lower, label alone and ruled out at or near zero."}} tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(5.2, 3.8))
