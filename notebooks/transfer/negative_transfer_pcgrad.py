@@ -91,7 +91,7 @@ _ = setup()  # the page stays on the CPU: its models are tiny
 # with the other's original $g_j$, and adds the results. Take $g_1 = (2, 0)$ and $g_2 = (-1, 1)$: the dot product is −2, so
 # $g_1$ becomes $(2, 0) + \frac22(-1, 1) = (1, 1)$, $g_2$ becomes $(-1, 1) + \frac24(2, 0) = (0, 1)$, and the step is along $(1, 2)$, which has
 # a positive product with both. The library's `pcgrad(G, generator)` takes the gradients
-# as the rows of $G$, $(n, P)$; writing it is the exercise below. The cosines are a product of the rows over their lengths:
+# as the rows of $G$, $(n, P)$; writing it is the exercise below.
 
 # %%
 show(multitask.cosine_matrix)
