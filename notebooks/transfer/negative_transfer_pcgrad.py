@@ -223,7 +223,7 @@ claim("friendly_and_harmful", "tasks at 60 degrees: error shared over error alon
 # Read the first row: the same task twice. Sharing removes most of the error, and the gradients at the optimum are opposed, since each
 # training set pulls toward its own noise. On new data the two agree. At 60 degrees they agree at the start, and
 # sharing costs a multiple of the error alone. The column for new data is no oracle either: at 15 degrees it is near zero, while
-# sharing cuts the error by more than half. PCGrad's errors are nearly those of the sum in every row.
+# sharing cuts the error by more than half. PCGrad's errors stay close to those of the sum, at 0 degrees a little above.
 #
 # ## The same angle helps with 30 labels and hurts with 300
 #
@@ -345,7 +345,7 @@ claim("heads_repair", "own heads with the plain sum: mean accuracy less that of 
 # %% [markdown]
 # With everything shared, one task is right exactly where the other is wrong. So the mean is one half for every optimizer, and the small
 # task falls below a coin. With two heads, the same tasks share a trunk and do about as well as separate models, or a little better: one head learns the other sign.
-# The tasks never needed different features; "opposed" described the shared *head*. PCGrad adds nothing visible in either case. The control shows that pooling was
+# The tasks never needed different features; "opposed" described the shared *head*. PCGrad does not visibly change either mean. The control shows that pooling was
 # not the problem. Between a head and a model of one's own lie [adapters](finetune_strategies_lora).
 
 # %% [markdown] tags=["errors"]
