@@ -1,22 +1,30 @@
-"""lmprep.transfer.multitask against autograd, torch's Gaussian likelihood and closed forms."""
+"""lmprep.transfer.multitask against autograd, torch's Gaussian likelihood, scipy and closed forms."""
 
+import itertools
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize
 from torch import Tensor, nn
 
 from lmprep.transfer.multitask import (
     Arms,
     HardShare,
+    LinearTasks,
     UncertaintyWeight,
+    cosine_matrix,
     help_desk,
     help_desk_losses,
     help_desk_network,
+    linear_tasks,
+    mgda_two,
+    pcgrad,
     task_gradients,
 )
 
@@ -197,3 +205,169 @@ def test_arms_and_help_desk_say_what_is_wrong() -> None:
     (data,) = help_desk((5,), generator())
     with pytest.raises(ValueError, match="one number for each of 2 arms"):
         help_desk_losses(help_desk_network(2, 4, generator()), data, torch.ones(3))
+
+
+def gradients(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=generator(seed), dtype=torch.float64)
+
+
+def test_cosines_are_numpys_and_sizes_do_not_matter() -> None:
+    G = gradients(4, 7) * torch.tensor([[1e-200], [1.0], [1e200], [3.0]], dtype=torch.float64)
+    unit = gradients(4, 7).numpy()
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    assert np.allclose(cosine_matrix(G).numpy(), unit @ unit.T, atol=1e-12)
+    tiny = torch.tensor([[1e-30, 1e-30], [1e-30, 0.0]])  # float32, squares are 0
+    assert cosine_matrix(tiny)[0, 1].item() == pytest.approx(0.5**0.5, rel=1e-6)
+
+
+def test_a_gradient_of_zeros_has_no_cosine() -> None:
+    found = cosine_matrix(torch.tensor([[3.0, 4.0], [0.0, 0.0], [-3.0, -4.0]]))
+    assert found[1].isnan().all() and found[:, 1].isnan().all()
+    assert torch.allclose(found[[0, 0, 2, 2], [0, 2, 0, 2]], torch.tensor([1.0, -1.0, -1.0, 1.0]))
+
+
+@given(seed=st.integers(0, 10_000), n=st.integers(1, 4), size=st.integers(1, 5))
+@settings(max_examples=20)
+def test_pcgrad_is_one_of_the_outcomes_of_its_orders(seed: int, n: int, size: int) -> None:
+    G = gradients(n, size, seed=seed)
+    possible = torch.zeros(1, size, dtype=torch.float64)
+    for i in range(n):
+        ends = []
+        for order in itertools.permutations([j for j in range(n) if j != i]):
+            g = G[i].numpy()
+            for other in G[list(order)].numpy():
+                if g @ other < 0:  # what least squares cannot explain by the other gradient
+                    g = g - other * np.linalg.lstsq(other[:, None], g)[0]
+            ends.append(torch.from_numpy(g))
+        possible = (possible[:, None] + torch.stack(ends)).flatten(0, 1)
+    found = pcgrad(G, generator(seed))
+    assert (possible - found).abs().amax(dim=1).min() <= 1e-9
+
+
+@given(seed=st.integers(0, 10_000), scale=st.floats(1e-6, 1e6))
+@settings(max_examples=20)
+def test_two_tasks_are_weighted_and_neither_rises(seed: int, scale: float) -> None:
+    a, b = gradients(2, 4, seed=seed) * torch.tensor([[1.0], [scale]])
+    b = b if a @ b < 0 else -b
+    found = pcgrad(torch.stack([a, b]), generator())
+    weighted = (1 - a @ b / (a @ a)) * a + (1 - a @ b / (b @ b)) * b
+    assert torch.allclose(found, weighted, atol=1e-9 * (1 + scale))
+    assert min(found @ a / a.norm(), found @ b / b.norm()) >= -1e-9 * (1 + scale)
+
+
+def test_without_conflict_pcgrad_is_the_sum_and_opposed_gradients_cancel() -> None:
+    G = gradients(4, 6).abs()
+    assert torch.equal(pcgrad(G, generator()), G[0] + G[1] + G[2] + G[3])
+    assert torch.equal(pcgrad(G[:1], generator()), G[0])
+    g = gradients(5)
+    assert pcgrad(torch.stack([g, -7 * g]), generator()).abs().max() <= 1e-14
+    with_zeros = torch.stack([g, torch.zeros_like(g), -g + 0.1])
+    without = pcgrad(with_zeros[[0, 2]], generator())
+    assert torch.allclose(pcgrad(with_zeros, generator()), without, atol=1e-14)
+    tiny = torch.tensor([[1e-30, 0.0], [-1e-30, 1e-30]])  # float32, squares are 0
+    assert torch.allclose(pcgrad(tiny, generator()) * 1e30, torch.tensor([0.5, 1.5]))
+
+
+def test_pcgrad_draws_orders_and_leaves_its_input() -> None:
+    G = torch.tensor([[3.0, 1.0, 0.0], [-2.0, 1.0, 1.0], [0.5, -2.0, 1.5]])
+    before, source = G.clone(), generator()
+    answers = {tuple(pcgrad(G, source).tolist()) for _ in range(100)}
+    assert len(answers) == 8 and torch.equal(G, before)
+    assert torch.equal(pcgrad(G, generator(3)), pcgrad(G, generator(3)))
+
+
+@given(seed=st.integers(0, 10_000), scale=st.floats(0.05, 20))
+@settings(max_examples=10)
+def test_mgda_is_the_shortest_combination(seed: int, scale: float) -> None:
+    first, second = gradients(2, 3, seed=seed) * torch.tensor([[1.0], [scale]])
+    a, b = first.numpy(), second.numpy()
+    theirs = minimize(lambda s: ((s * a + (1 - s) * b) ** 2).sum() / scale, 0.4, bounds=[(0, 1)],
+                      method="SLSQP", options={"ftol": 1e-15, "maxiter": 500})  # fmt: skip
+    assert mgda_two(first, second).item() == pytest.approx(theirs.x[0], abs=1e-5)
+    assert mgda_two(second, first).item() == pytest.approx(1 - theirs.x[0], abs=1e-5)
+
+
+def test_mgda_at_its_ends() -> None:
+    g = gradients(4)
+    assert mgda_two(g, g).item() == mgda_two(0 * g, 0 * g).item() == 0.5
+    assert mgda_two(g, 3 * g).item() == 1 and mgda_two(3 * g, g).item() == 0
+    assert mgda_two(g, -g).item() == pytest.approx(0.5)
+    assert mgda_two(1e-200 * g, -3e-200 * g).item() == pytest.approx(0.75)
+    assert mgda_two(g, 0 * g).item() == 0
+
+
+def test_combining_gradients_says_what_is_wrong() -> None:
+    good = gradients(2, 3)
+    functions: list[Any] = [cosine_matrix, lambda G: pcgrad(G, generator())]
+    for function in functions:
+        for bad in (good[0], good[None], good[:0], good[:, :0]):
+            with pytest.raises(ValueError, match=r"must be \(n, P\)"):
+                function(bad)
+        for mistaken in (good.long(), good.tolist()):
+            with pytest.raises(TypeError, match="floating tensor"):
+                function(mistaken)
+        for value in (torch.nan, torch.inf):
+            with pytest.raises(ValueError, match="NaN or infinity"):
+                function(torch.where(good == good[1, 1], value, good))
+    with pytest.raises(ValueError, match=r"must both be \(P,\)"):
+        mgda_two(good[0], good[1, :2])
+    with pytest.raises(ValueError, match=r"must both be \(P,\)"):
+        mgda_two(good, good)
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        mgda_two(good[0], good[1] / 0)
+
+
+def regressions(sizes: tuple[int, ...]) -> tuple[LinearTasks, list[tuple[Tensor, Tensor]]]:
+    data = [(gradients(size, 4, seed=size), gradients(size, seed=size + 1)) for size in sizes]
+    second = torch.stack([x.T @ x / len(x) for x, _ in data])
+    cross = torch.stack([x.T @ y / len(x) for x, y in data])
+    return LinearTasks(gradients(len(sizes), 4, seed=9), second, cross), data
+
+
+def test_linear_tasks_have_the_gradients_of_their_losses() -> None:
+    tasks, data = regressions((9, 5, 30))
+    shared = gradients(4, seed=3).requires_grad_()
+    losses = [(x @ shared - y).square().mean() for x, y in data]
+    assert torch.allclose(tasks.gradients(shared.detach()), task_gradients(losses, [shared]))
+    own = gradients(3, 4, seed=4).requires_grad_()
+    total = sum((x @ w - y).square().mean() for (x, y), w in zip(data, own, strict=True))
+    assert torch.allclose(tasks.gradients(own.detach()), torch.autograd.grad(total, own)[0])
+    assert tasks.gradients(tasks.alone()).abs().max() <= 1e-12
+    assert tasks.gradients(tasks.shared()).sum(dim=0).abs().max() <= 1e-12
+    assert tasks.excess(tasks.truth[1])[1] == 0
+    assert torch.allclose(tasks.excess(own.detach()), (own - tasks.truth).square().sum(dim=1))
+
+
+def test_partly_shared_weights_are_the_minimum_and_lie_between() -> None:
+    tasks, data = regressions((9, 6))
+    penalty = 0.3
+
+    def objective(numbers: Tensor) -> Tensor:
+        shared, *private = numbers.view(3, 4)
+        errors = sum((x @ (shared + v) - y).square().mean() for (x, y), v in zip(data, private, strict=True))
+        return errors + penalty * numbers[4:].square().sum()
+
+    start = torch.zeros(12, dtype=torch.float64)
+    curvature = torch.autograd.functional.hessian(objective, start)
+    slope = torch.autograd.functional.jacobian(objective, start)
+    shared, *private = torch.linalg.solve(curvature, -slope).view(3, 4)
+    assert torch.allclose(tasks.partly_shared(penalty), shared + torch.stack(private))
+    assert torch.allclose(tasks.partly_shared(1e9), tasks.shared().expand(2, 4), atol=1e-6)
+    assert torch.allclose(tasks.partly_shared(1e-9), tasks.alone(), atol=1e-6)
+    for bad in (0.0, -1.0, math.inf, math.nan):
+        with pytest.raises(ValueError, match="penalty must be above 0"):
+            tasks.partly_shared(bad)
+
+
+@pytest.mark.parametrize("angle", [0.0, 60.0, 180.0])
+def test_linear_tasks_lie_at_their_angle_and_can_be_learned(angle: float) -> None:
+    tasks = linear_tasks(angle, (40, 20_000), generator())
+    assert tasks.truth.norm(dim=1).tolist() == pytest.approx([1, 1])
+    assert cosine_matrix(tasks.truth)[0, 1].item() == pytest.approx(math.cos(math.radians(angle)), abs=1e-12)
+    assert tasks.excess(tasks.alone())[1].item() == pytest.approx(0.09 * 20 / 20_000, rel=0.9)
+    assert torch.allclose(tasks.second[1], torch.eye(20, dtype=torch.float64), atol=0.05)
+
+
+def test_linear_tasks_want_an_example_a_weight() -> None:
+    with pytest.raises(ValueError, match="at least 20"):
+        linear_tasks(10, (19, 600), generator())

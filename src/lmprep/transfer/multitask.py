@@ -1,6 +1,12 @@
-"""Several tasks on one trunk: the model, learned loss weights, and each task's gradient on what is shared."""
+"""Several tasks on one trunk: the model, learned loss weights, and each task's gradient on what is shared.
 
+The weights balance the losses' scales. `pcgrad` and `mgda_two` combine gradients that disagree, and
+`LinearTasks` are small enough to know what sharing costs.
+"""
+
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -118,6 +124,73 @@ def task_gradients(losses: Tensor | Sequence[Tensor], parameters: Iterable[Tenso
     return torch.stack(rows)
 
 
+def cosine_matrix(G: Tensor) -> Tensor:
+    """The cosine between every two tasks' gradients: (n, P) to (n, n).
+
+    A gradient of zeros has no direction: its row and column are NaN. Sizes do not matter, however tiny.
+
+    Raises:
+        ValueError: G is not (n, P) with numbers in it.
+        TypeError: G is not a floating tensor.
+    """
+    _check_gradients(G)
+    directions = _directions(G)
+    directions[~G.any(dim=1)] = torch.nan
+    return directions @ directions.T
+
+
+def pcgrad(G: Tensor, generator: torch.Generator) -> Tensor:
+    """The tasks' gradients, each less its parts against the others', and added up: (n, P) to (P,).
+
+    Where gᵢ points against gⱼ, what it has along gⱼ is taken away: gᵢ ← gᵢ − (gᵢ·gⱼ / ‖gⱼ‖²) gⱼ. Each task
+    meets the others in a random order of its own, and always their gradients as they were at first. A
+    gradient of zeros conflicts with none. Without conflict this is the sum.
+
+    Args:
+        G: one gradient a row.
+        generator: of the orders, on the CPU; it is drawn from for three tasks or more.
+
+    Raises:
+        ValueError: G is not (n, P) with numbers in it.
+        TypeError: G is not a floating tensor.
+
+    Source: Yu et al. (2020).
+    """
+    _check_gradients(G)
+    n, directions = len(G), _directions(G)
+    total = torch.zeros_like(G[0])
+    for i in range(n):
+        order = torch.randperm(n, generator=generator).tolist() if n > 2 else range(n)
+        g = G[i]
+        for j in order:
+            if j != i:
+                g = g - (g @ directions[j]).clamp(max=0) * directions[j]
+        total = total + g
+    return total
+
+
+def mgda_two(g1: Tensor, g2: Tensor) -> Tensor:
+    """The α from 0 to 1 for which α g₁ + (1 − α) g₂ is shortest: (P,) and (P,) to ().
+
+    Where that shortest vector is 0, no step lowers both losses at first order. For equal gradients any α
+    would do, and it is ½.
+
+    Raises:
+        ValueError: g1 or g2 is not (P,) with numbers in it, or their sizes differ.
+        TypeError: g1 or g2 is not a floating tensor.
+
+    Source: Désidéri (2012); for two tasks in closed form, Sener and Koltun (2018).
+    """
+    if g1.shape != g2.shape or g1.ndim != 1:
+        raise ValueError(f"g1 and g2 must both be (P,), got {tuple(g1.shape)} and {tuple(g2.shape)}")
+    G = torch.stack([g1, g2])
+    _check_gradients(G)
+    first, second = G / G.abs().max().clamp(min=torch.finfo(G.dtype).tiny)
+    gap = second - first
+    squared = gap @ gap
+    return ((second @ gap) / squared).clamp(0, 1) if squared > 0 else torch.full_like(squared, 0.5)
+
+
 class Arms(nn.Module):
     """R linear layers side by side, equal at first: (N, D) or (R, N, D) to (R, N, K).
 
@@ -204,6 +277,83 @@ def help_desk_losses(model: HardShare, data: tuple[Tensor, ...], units: Tensor) 
     return torch.stack([*rows, error.square().mean(dim=1)])
 
 
+@dataclass(frozen=True)
+class LinearTasks:
+    """Regressions that may share their weights, as far as their mean squared errors L depend on the data.
+
+    Args:
+        truth: (n, P), the weights that made the targets.
+        second: (n, P, P), XᵀX / N of each task's inputs X, (N, P).
+        cross: (n, P), Xᵀy / N with its targets y, (N,).
+    """
+
+    truth: Tensor
+    second: Tensor
+    cross: Tensor
+
+    def gradients(self, weights: Tensor) -> Tensor:
+        """∇Lᵢ = 2 (XᵀX w − Xᵀy) / N of every task, (n, P), at shared weights (P,) or their own, (n, P)."""
+        return 2 * ((self.second * weights.expand_as(self.cross)[:, None]).sum(dim=2) - self.cross)
+
+    def excess(self, weights: Tensor) -> Tensor:
+        """How much more than the noise each task errs on new inputs: ‖w − truth‖², (n,)."""
+        return (weights - self.truth).square().sum(dim=1)
+
+    def alone(self) -> Tensor:
+        """Each task's least squares, (n, P)."""
+        return torch.linalg.solve(self.second, self.cross)
+
+    def shared(self) -> Tensor:
+        """The one vector with the least sum of losses, (P,)."""
+        return torch.linalg.solve(self.second.sum(dim=0), self.cross.sum(dim=0))
+
+    def partly_shared(self, penalty: float) -> Tensor:
+        """A shared vector plus a part vᵢ for each task, with the least Σ Lᵢ + penalty · Σ ‖vᵢ‖²: (n, P).
+
+        Raises:
+            ValueError: the penalty is not above 0.
+
+        Source: Evgeniou and Pontil (2004), with squared errors.
+        """
+        if not 0 < penalty < math.inf:
+            raise ValueError(f"penalty must be above 0 and finite, got {penalty}: at 0 use alone()")
+        stiff = self.second + penalty * torch.eye(len(self.cross[0]), dtype=self.cross.dtype)
+        left = penalty * torch.linalg.solve(stiff, torch.cat([self.second, self.cross[..., None]], dim=2))
+        shared = torch.linalg.solve(*left.sum(dim=0).split([len(stiff[0]), 1], dim=1))[:, 0]
+        return shared + torch.linalg.solve(stiff, self.cross - self.second @ shared)
+
+
+def linear_tasks(angle: float, sizes: tuple[int, int], generator: torch.Generator) -> LinearTasks:
+    """Two regressions with 20 weights, both vectors of length 1, at an angle in degrees to each other.
+
+    Inputs are standard normal, the noise of the targets has standard deviation 0.3; all in float64.
+
+    Args:
+        angle: 0 for the same task, 180 for opposed ones.
+        sizes: examples of each task, at least 20, so that its least squares is unique.
+        generator: on the CPU.
+
+    Raises:
+        ValueError: a size is below 20.
+    """
+    if min(sizes) < 20:
+        raise ValueError(f"sizes must be at least 20, one example a weight, got {sizes}")
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+    first, across = torch.linalg.qr(normal(20, 2))[0].T
+    turn = math.radians(angle)
+    truth = torch.stack([first, math.cos(turn) * first + math.sin(turn) * across])
+    second, cross = [], []
+    for size, weights in zip(sizes, truth, strict=True):
+        x = normal(size, 20)
+        y = x @ weights + 0.3 * normal(size)
+        second.append(x.T @ x / size)
+        cross.append(x.T @ y / size)
+    return LinearTasks(truth, torch.stack(second), torch.stack(cross))
+
+
 def _check_start(start: Tensor, number: int) -> None:
     if start.ndim < 1 or len(start) != number:
         raise ValueError(f"start must hold a loss for each of {number} tasks, got shape {tuple(start.shape)}")
@@ -231,3 +381,20 @@ def _check_tasks(tasks: list[Tensor], shared: list[Tensor]) -> None:
             raise TypeError(f"parameter {number} must be a tensor, got {kind}: pass trunk.parameters()")
         if not parameter.requires_grad:
             raise ValueError(f"parameter {number} is frozen: pass only those with requires_grad=True")
+
+
+def _directions(G: Tensor) -> Tensor:
+    """Each row over its length, rows of zeros left; scaled first, since squares of tiny numbers are 0."""
+    largest = G.abs().amax(dim=1, keepdim=True)
+    scaled = torch.where(largest > 0, G / largest, G)
+    return scaled / scaled.norm(dim=1, keepdim=True).clamp(min=1)  # at least 1, or a row of zeros
+
+
+def _check_gradients(G: Tensor) -> None:
+    if not isinstance(G, Tensor) or not G.is_floating_point():
+        kind = G.dtype if isinstance(G, Tensor) else type(G).__name__
+        raise TypeError(f"G must be a floating tensor, one gradient a row, got {kind}: use task_gradients")
+    if G.ndim != 2 or 0 in G.shape:
+        raise ValueError(f"G must be (n, P), one gradient a row, got shape {tuple(G.shape)}")
+    if not G.isfinite().all():
+        raise ValueError("G holds NaN or infinity: a loss has run away, lower its learning rate")
