@@ -226,6 +226,16 @@ def sorted_in_place(results: Results, k: int) -> float:
     return pass_at_k(results, k)
 
 
+def by_pascals_triangle(n: int, c: int, k: int) -> float:
+    """Coefficients as 64-bit whole numbers: beyond some 60 answers they wrap around."""
+    row, rows = np.array([1] + [0] * k), []
+    for _ in range(n + 1):
+        rows.append(row[k])
+        row = row + np.concatenate([[0], row[:-1]])
+    with np.errstate(all="ignore"):
+        return float(1 - rows[n - c] / rows[n])
+
+
 def by_floats(n: int, c: int, k: int) -> float:
     """Coefficients as floats: they overflow."""
     if n - c < k:
@@ -294,6 +304,7 @@ TASK = Task(
         ),
         "in percent": checked(lambda results, k: 100 * pass_at_k(results, k)),
         "rounded": checked(lambda results, k: round(pass_at_k(results, k), 3)),
+        "64-bit binomial coefficients": each(by_pascals_triangle),
         "falling factorials as floats": each(by_floats),
         "k cut to n": lambda results, k: (
             sum(
