@@ -35,10 +35,10 @@
 # *Labels.* Accuracy, precision, recall and F1 treat the top guess as a class. Macro-F1 gives each class one vote.
 # None of them sees how sure the model was. Expected calibration error does: it sorts guesses by confidence and averages the gap
 # between confidence and accuracy. It does not reward knowing more: whoever always names the commonest token, with its true
-# frequency, is nearly perfect.
+# frequency, is calibrated.
 #
 # *References.* BLEU, chrF and ROUGE reward the overlap with a reference: of word n-grams, of character n-grams, of a longest common
-# subsequence. A synonym and a negation in the same place cost about the same.
+# subsequence. A synonym and a negation in the same place can cost the same.
 #
 # *Programs.* pass@k is the chance that one of $k$ samples passes the tests. From $n$ samples of which $c$ pass, it is estimated by $1 -
 # \binom{n-c}{k} / \binom{n}{k}$. Putting $c/n$ into $1 - (1-p)^k$ gives less, on average, than the truth.
@@ -53,7 +53,7 @@
 #   and were not the guess.
 # - Mid: defines ECE, knows that temperature changes it and no guess, and that a constant guess can have nearly none.
 # - Mid: compares models with different tokenizers in bits per byte, not in perplexity.
-# - Senior: knows that overlap cannot tell a synonym from a negation, and tests a metric by edits of known meaning.
+# - Senior: knows that overlap does not know a synonym from a negation, and tests a metric by edits of known meaning.
 # - Senior: derives the pass@k estimator, and says in which direction the plug-in is biased.
 
 # %% tags=["hide-input"]
@@ -152,8 +152,6 @@ models = {
     "temperature ½": trained**2 / (trained**2).sum(axis=1, keepdims=True),
     "counts alone": np.tile(WittenBellLM(1, V).fit(train).probs([]), (length, 1)),
 }  # fmt: skip
-
-
 came = (np.arange(length), ids)  # where the tables hold the characters that came
 
 
@@ -164,7 +162,7 @@ def judged(p: np.ndarray) -> list[float]:
             perplexity(surprisal), bits_per_byte(surprisal, text)]  # fmt: skip
 
 
-columns = ["accuracy", "macro-F1", "ECE", "perplexity", "bits per byte"]
+columns = ["accuracy", "macro-F1", "ECE", "perplexity", "bits/byte"]
 table = {name: judged(p) for name, p in models.items()}
 surprisal, flattened = (-np.log(p[came]) for p in list(models.values())[:2])
 size = [len(character.encode()) for character in text]
@@ -223,7 +221,7 @@ agrees("calibration", "numpy.histogram, summed by bin", as_trained[2],
 # %%
 claim("temperature_shows", "temperatures 2 and ½, same guesses: smaller of the two rises of ECE",
       min(hot[2], cold[2]) - as_trained[2], at_least=0.07)  # fmt: skip
-claim("useless_is_calibrated", "mean ECE of a perfectly calibrated model minus that of a constant guess",
+claim("useless_is_calibrated", "1,000 guesses: mean ECE of a perfectly calibrated model minus a constant guess's",
       floor - counts[2], at_least=0.008)  # fmt: skip
 
 # %% [markdown]
@@ -277,7 +275,7 @@ scores["CAPITALS (English)"] = overlap([part.upper() for part in manual], manual
 print(chosen[0], edited["not (opposite)"][0], sep="\n")
 
 # %% mystnb={"image": {"alt": "Two tables colored by how far each number moved from the unharmed case. Above, for the language model: in the row tail flattened, accuracy, macro-F1 and ECE are white and perplexity is dark; in the temperature rows ECE and perplexity are colored, accuracy and macro-F1 white; counts alone have the lowest accuracy. Below, for edited text: quite and not have the same pale colors in BLEU, chrF, ROUGE-1 and ROUGE-L; ASCII punctuation is darker than both; shuffled is dark except under ROUGE-1, which is white; capitals are dark in all four columns."}} tags=["hide-input"]
-fig, (above, below) = plt.subplots(2, 1, figsize=(6.4, 7.2), height_ratios=(2, 3))
+fig, (above, below) = plt.subplots(2, 1, figsize=(5.8, 6.8), height_ratios=(2, 3))
 values, texts = (np.array(list(rows.values())) for rows in (table, scores))
 heads = ["BLEU", "chrF", "ROUGE-1", "ROUGE-L"]
 panels = [(above, table, columns, values, abs(np.log2(values / values[0])), 4),
@@ -285,13 +283,11 @@ panels = [(above, table, columns, values, abs(np.log2(values / values[0])), 4),
 for ax, rows, names, numbers, shade, most in panels:
     heatmap(ax, shade, rows=list(rows), columns=names, vmax=most)
     for (y, x), number in np.ndenumerate(numbers):
-        short = f"{number:.0f}" if number > 100 else f"{number:.3g}"
-        shown = "n/a" if math.isnan(number) else short
+        digits = 3 if 0 < number < 1 else 1 if number < 100 else 0
+        shown = "n/a" if math.isnan(number) else f"{number:.{digits}f}"
         ax.text(x, y, shown, ha="center", va="center", fontsize=9,
                 color="white" if shade[y, x] > 0.6 * most else "black")  # fmt: skip
-above.set(
-    title="Same guesses, other tail: only likelihood moves", xlabel="dark: far from row 1"
-)
+above.set(title="Same guesses, new tail: only likelihood moves", xlabel="dark: far from row 1")
 below.set(title="“not” is charged like “quite”, less than commas", xlabel="dark: far below 100")
 plt.show()
 
@@ -313,7 +309,7 @@ agrees("chrf", "sacrebleu.corpus_chrf", texts[:-1, 1].tolist(), theirs, atol=1e-
 # cost it little. *Said twice*: chrF, which prizes recall, minds least. Capitals lose nearly everything; the package rouge-score lowercases first.
 # These edits were chosen to mislead; they say what the metrics cannot see, not how often outputs differ that way.
 #
-# ## pass@k: put c/n into the formula and the result is too low
+# ## pass@k: with c/n in the formula, the average is too low
 #
 # Five programs were sampled, $c = 2$ of $n = 5$ pass their tests. Would one of $k = 2$ have passed? There are 10 pairs, 3 of them
 # without a passing program, so the estimate is 1 − 3/10 = 0.7. In general
