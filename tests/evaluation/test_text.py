@@ -12,10 +12,14 @@ from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenizers import DefaultTokenizer, Tokenizer
 from sacrebleu.metrics.bleu import BLEU as SacreBLEU
+from sacrebleu.metrics.chrf import CHRF
 
 from lmprep.evaluation.text import (
     bleu_from_statistics,
     bleu_statistics,
+    chrf,
+    chrf_from_statistics,
+    chrf_statistics,
     corpus_bleu,
     ngrams,
     rouge_l,
@@ -209,6 +213,67 @@ def test_ngrams_are_counted() -> None:
     assert ngrams(["a"], 2) == {}
 
 
+# --- chrF ----------------------------------------------------------------------------------------------
+
+
+def strings(seed: int, sentences: int) -> tuple[list[str], list[list[str]]]:
+    """The corpus above as strings, with and without spaces."""
+    hypotheses, references = corpus(seed, sentences)
+    joint = " " if seed % 2 else ""
+    return [joint.join(h) for h in hypotheses], [[joint.join(r) for r in options] for options in references]
+
+
+def sacrebleus_chrf(hypotheses: list[str], references: list[list[str]], max_n: int, beta: float) -> float:
+    streams: Any = [
+        [options[k] if k < len(options) else None for options in references]
+        for k in range(max(map(len, references)))
+    ]
+    return float(CHRF(char_order=max_n, beta=beta).corpus_score(hypotheses, streams).score)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_chrf_is_sacrebleus(seed: int) -> None:
+    """English and Chinese, one to three references, empty strings on either side."""
+    for sentences, max_n, beta in ((1, 6, 2), (3, 6, 2), (5, 2, 1), (12, 4, 3)):
+        texts = strings(seed, sentences)
+        assert chrf(*texts, max_n, beta) == pytest.approx(sacrebleus_chrf(*texts, max_n, beta), abs=1e-9)
+
+
+def test_random_strings_are_no_trivial_reference() -> None:
+    assert sum(5 < chrf(*strings(seed, 5)) < 95 for seed in range(60)) > 50
+
+
+@given(seed=st.integers(0, 2**32), cut=st.integers(0, 5))
+def test_chrf_statistics_add_up(seed: int, cut: int) -> None:
+    hypotheses, references = strings(seed, 5)
+    rows = np.array([chrf_statistics(h, rs) for h, rs in zip(hypotheses, references, strict=True)])
+    assert rows.shape == (5, 3, 6)
+    total = rows[:cut].sum(axis=0) + rows[cut:].sum(axis=0)
+    assert float(chrf_from_statistics(total)) == pytest.approx(chrf(hypotheses, references), abs=1e-12)
+    each = [chrf([h], [rs]) for h, rs in zip(hypotheses, references, strict=True)]
+    np.testing.assert_allclose(chrf_from_statistics(rows), each, atol=1e-12)
+
+
+@given(text=st.text("ab 很好", min_size=1).filter(str.strip), spaced=st.booleans())
+def test_a_copy_scores_100_and_spaces_do_not_count(text: str, spaced: bool) -> None:
+    assert chrf([" ".join(text) if spaced else text], [[text]]) == pytest.approx(100)
+
+
+def test_chrf_by_hand() -> None:
+    """abc against abd: characters 2 of 3, pairs 1 of 2, triples 0 of 1, and longer ones do not exist."""
+    assert chrf(["abc"], [["abd"]]) == pytest.approx(100 * (2 / 3 + 1 / 2 + 0) / 3, abs=1e-12)
+    # 房间大 against 房间很大: P = (1 + 1/2 + 0) / 3, R = (3/4 + 1/3 + 0) / 3; 4-grams only in the reference
+    p, r = 1.5 / 3, (3 / 4 + 1 / 3) / 3
+    assert chrf(["房间大"], [["房间很大"]]) == pytest.approx(100 * 5 * p * r / (4 * p + r), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("hypothesis", "reference"), [("", "a"), ("a", ""), ("", ""), (" ", "a"), ("a", "b")]
+)
+def test_chrf_without_a_match_is_zero(hypothesis: str, reference: str) -> None:
+    assert chrf([hypothesis], [[reference]]) == 0
+
+
 # --- bad input -----------------------------------------------------------------------------------------
 
 
@@ -226,6 +291,17 @@ def test_ngrams_are_counted() -> None:
         (lambda: bleu_from_statistics([4, 4, 5, 4]), ValueError, "matches no more than all n-grams"),
         (lambda: bleu_from_statistics([4, 4, math.nan, 4]), ValueError, "must be counts.* nan"),
         (lambda: bleu_from_statistics(3.0), ValueError, r"got \(\)"),
+        (lambda: chrf([], []), ValueError, "at least 1, got 0 and 0"),
+        (lambda: chrf(["a"], []), ValueError, "got 1 and 0"),
+        (lambda: chrf(["a"], ["a"]), ValueError, "one or more strings and max_n at least 1, got 'a' and 6"),
+        (lambda: chrf(["a"], [[]]), ValueError, r"one or more strings .* got \[\]"),
+        (lambda: chrf([["a"]], [["a"]]), TypeError, r"as a string, got \['a'\]: join its tokens"),
+        (lambda: chrf(["a"], [["a"]], max_n=0), ValueError, "max_n at least 1, got .* and 0"),
+        (lambda: chrf(["a"], [["a"]], beta=0), ValueError, "beta must be positive, got 0"),
+        (lambda: chrf(["a"], [["a"]], beta=math.nan), ValueError, "beta must be positive, got nan"),
+        (lambda: chrf_from_statistics([1, 1, 1]), ValueError, r"\(…, 3, max_n\), got \(3,\)"),
+        (lambda: chrf_from_statistics([[1], [1], [2]]), ValueError, "matches no more than all n-grams"),
+        (lambda: chrf_from_statistics([[1], [1], [math.nan]]), ValueError, "(?s)must be counts.*nan"),
         (lambda: rouge_n("ab", ["a"], 1), TypeError, "the string 'ab'"),
         (lambda: rouge_n(["a"], ["a"], 0), ValueError, "^n must be at least 1, got 0"),
         (lambda: rouge_l(["a"], "ab"), TypeError, "the string 'ab'"),

@@ -1,7 +1,8 @@
-"""BLEU and ROUGE: what is counted in a sentence, and what becomes of the counts of a corpus.
+"""BLEU, ROUGE and chrF: what is counted in a sentence, and what becomes of the counts of a corpus.
 
-A sentence is a list of tokens. Which tokens is the caller's decision, and the scores depend on it: for
-Chinese, `list(text)` gives characters, `text.split()` often a single token.
+For BLEU and ROUGE a sentence is a list of tokens. Which tokens is the caller's decision, and the scores
+depend on it: for Chinese, `list(text)` gives characters, `text.split()` often a single token. chrF takes the
+string and counts its characters.
 """
 
 from collections import Counter
@@ -168,6 +169,104 @@ def rouge_l(hypothesis: Tokens, reference: Tokens) -> Scores:
         for j, other in enumerate(reference):
             lengths[j + 1] = before[j] + 1 if token == other else max(before[j + 1], lengths[j])
     return scores_from_counts(lengths[-1], len(hypothesis), len(reference))
+
+
+def chrf_statistics(
+    hypothesis: str, references: Sequence[str], max_n: int = 6, beta: float = 2.0
+) -> NDArray[np.int64]:
+    """What chrF has to know of one sentence; the statistics of a corpus are the sum of its sentences'.
+
+    Args:
+        hypothesis: a string; white space in it does not count.
+        references: one or more strings. The one that scores best counts, the first of equals.
+        max_n: longest n-gram of characters.
+        beta: how many times as important recall is as precision; matters for the choice of the reference.
+
+    Returns:
+        (3, max_n): for n = 1 to max_n the n-grams of the hypothesis (0 where the reference is shorter than
+        n), those of the reference, and those that match.
+
+    Raises:
+        TypeError: a sentence is no string.
+        ValueError: there is no reference, max_n < 1, or beta is not positive.
+
+    Source: Popović (2015); the choice of the reference and the 0 as in sacreBLEU, Post (2018).
+    """
+    if not beta > 0:
+        raise ValueError(f"beta must be positive, got {beta}")
+    if isinstance(references, str) or len(references) == 0 or max_n < 1:
+        raise ValueError(f"references must be a list of one or more strings and max_n at least 1, got "
+                         f"{references!r} and {max_n}")  # fmt: skip
+    for sentence in (hypothesis, *references):
+        if not isinstance(sentence, str):
+            raise TypeError(f"chrF takes a sentence as a string, got {sentence!r}: join its tokens")
+    statistics = [_character_counts(hypothesis, reference, max_n) for reference in references]
+    return max(statistics, key=lambda each: float(chrf_from_statistics(each, beta)))
+
+
+def _character_counts(hypothesis: str, reference: str, max_n: int) -> NDArray[np.int64]:
+    """(3, max_n): n-grams of the hypothesis, of the reference, matches."""
+    written, wanted = "".join(hypothesis.split()), "".join(reference.split())
+    columns = []
+    for n in range(1, max_n + 1):
+        found, there = ngrams(written, n), ngrams(wanted, n)
+        columns.append([found.total() if there else 0, there.total(), (found & there).total()])
+    return np.array(columns).T
+
+
+def chrf_from_statistics(statistics: ArrayLike, beta: float = 2.0) -> NDArray[np.float64]:
+    """chrF, from 0 to 100: F-score of the character n-grams' precision and recall, each averaged over n.
+
+    Args:
+        statistics: (…, 3, max_n), of sentences, corpora or resampled corpora.
+        beta: how many times as important recall is as precision.
+
+    Returns:
+        (…). A length n of which one side has no n-gram does not enter the averages; 0 where none is left.
+
+    Raises:
+        ValueError: the shape is another, a count is NaN or negative, or there are more matches than n-grams.
+
+    Source: Popović (2015), who sets beta to 2 in her paper of 2016.
+    """
+    values = np.asarray(statistics, dtype=np.float64)
+    if values.ndim < 2 or values.shape[-2] != 3 or values.shape[-1] == 0:
+        raise ValueError(f"statistics must have shape (…, 3, max_n), got {values.shape}")
+    found, there, matches = (values[..., k, :] for k in range(3))  # (…, max_n)
+    if not ((matches >= 0) & (matches <= found) & (matches <= there)).all():
+        raise ValueError(f"statistics must be counts, and matches no more than all n-grams, got {values}")
+    orders = ((found > 0) & (there > 0)).sum(axis=-1)
+    scores = scores_from_counts(matches, found, there)
+    precision, recall = (np.sum(x, axis=-1) / np.maximum(orders, 1) for x in scores[:2])
+    weighted = beta**2 * precision + recall
+    both = (1 + beta**2) * precision * recall
+    return np.asarray(100 * np.divide(both, weighted, out=np.zeros_like(weighted), where=weighted > 0))
+
+
+def chrf(
+    hypotheses: Sequence[str], references: Sequence[Sequence[str]], max_n: int = 6, beta: float = 2.0
+) -> float:
+    """chrF of a corpus, from 0 to 100: counts are added over its sentences first, the F-score is taken once.
+
+    Args:
+        hypotheses: N strings; white space in them does not count.
+        references: references[i] are the one or more references of hypotheses[i], each a string.
+        max_n: longest n-gram of characters.
+        beta: how many times as important recall is as precision.
+
+    Raises:
+        TypeError: a sentence is no string.
+        ValueError: the corpus is empty, the lengths differ, a sentence has no reference, max_n < 1, or beta
+            is not positive.
+
+    Source: Popović (2015); over a corpus as in sacreBLEU, Post (2018).
+    """
+    if len(hypotheses) != len(references) or len(hypotheses) == 0:
+        raise ValueError(f"hypotheses and references must be two lists of one length, at least 1, got "
+                         f"{len(hypotheses)} and {len(references)}")  # fmt: skip
+    pairs = zip(hypotheses, references, strict=True)
+    total = np.sum([chrf_statistics(h, rs, max_n, beta) for h, rs in pairs], axis=0)
+    return float(chrf_from_statistics(total, beta))
 
 
 def _check_sentence(hypothesis: Tokens, references: Sequence[Tokens], n: int, name: str = "max_n") -> None:
