@@ -1,4 +1,4 @@
-"""What generating costs: the FLOPs of each pass, the bytes that it reads, and what a KV cache changes in both.
+"""What generating costs: the FLOPs of each pass, the bytes it reads, and what a KV cache changes in both.
 
 A pass reads some new tokens of each sequence after others whose keys and values are cached: a prefill reads
 the whole prompt after nothing, a decoding step one token after all before it. `GPTConfig` says how large the
@@ -8,6 +8,22 @@ model is; the cache itself is `lmprep.architectures.generate.KVCache`.
 import math
 
 from lmprep.architectures.transformer import GPTConfig, count_params, flops_per_token
+
+LLAMA_3_1_8B = GPTConfig(
+    vocab_size=128_256,
+    context_length=131_072,
+    width=4096,
+    num_layers=32,
+    num_heads=32,
+    num_kv_heads=8,
+    mlp_width=3 * 14_336 // 2,  # two matrices as large as the three of SwiGLU with 14,336 hidden units
+    position="rope",
+    rope_base=500_000.0,
+    norm="rms",
+    bias=False,
+    tied_head=False,
+)
+"""A model of the size of Llama 3.1 8B: as many parameters, FLOPs and bytes (Grattafiori et al., 2024)."""
 
 
 def cache_bytes(
@@ -53,8 +69,7 @@ def pass_flops(config: GPTConfig, new_tokens: int, past: int = 0, batch_size: in
     Raises:
         ValueError: `past` is negative, another size is below 1, or past and new exceed the context.
     """
-    _check(new_tokens=new_tokens, batch_size=batch_size)
-    _check(past=past, least=0)
+    _check_pass(config, new_tokens, past, batch_size)
     return batch_size * new_tokens * flops_per_token(config, past + new_tokens)
 
 
@@ -68,8 +83,7 @@ def pass_bytes(
     Raises:
         ValueError: as `pass_flops`; or `bytes_per_number` is not positive.
     """
-    _check(new_tokens=new_tokens)
-    _check(past=past, least=0)
+    _check_pass(config, new_tokens, past, batch_size)
     weights = weight_bytes(config, bytes_per_number=bytes_per_number)
     cache = cache_bytes(config, past + new_tokens, batch_size, bytes_per_number=bytes_per_number)
     return weights + cache
@@ -116,6 +130,16 @@ def break_even_batch(
     room = flops / flops_per_byte - cache  # bytes of weights that a sequence's arithmetic can hide
     weights = weight_bytes(config, bytes_per_number=bytes_per_number)
     return weights / room if room > 0 else math.inf
+
+
+def _check_pass(config: GPTConfig, new_tokens: int, past: int, batch_size: int) -> None:
+    _check(new_tokens=new_tokens, batch_size=batch_size)
+    _check(past=past, least=0)
+    if past + new_tokens > config.context_length:
+        raise ValueError(
+            f"past + new_tokens must be at most {config.context_length}, the model's context, "
+            f"got {past + new_tokens}"
+        )
 
 
 def _check(*, least: int = 1, **sizes: int) -> None:

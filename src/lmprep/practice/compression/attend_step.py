@@ -10,15 +10,15 @@ from lmprep.practice.checks import Call, Rng, computed_in, identical, normal, st
 from lmprep.practice.task import Candidate, Task
 
 STATEMENT = r"""
-Write `attend_step(q, k_new, v_new, keys, values, lengths)`: what one layer's attention does when each of $B$
-sequences decodes one token, as in continuous batching. Sequence $b$ has `lengths[b]` tokens in its cache, in
-slots 0 to `lengths[b]` − 1. Write its new key and value into slot `lengths[b]`, in place, and let its query
-attend to slots 0 to `lengths[b]`, the new one included. All other slots stay as they are; those beyond hold
-whatever was in that memory, NaN and infinity too, and must not touch the output. Each key–value head serves
-$H / H_{kv}$ *neighboring* query heads: query head $h$ reads head $\lfloor h H_{kv} / H \rfloor$. The scores are
-divided by $\sqrt d$, the root of the head's width, and may be of any size. Return the output in the dtype of
-`q`, float64 to full precision. Leave `q`, `k_new`, `v_new` and `lengths` as they are: the caller advances
-`lengths` after the last layer. $B \ge 1$, every cache has a free slot, and no gradients are needed.
+Write `attend_step(q, k_new, v_new, keys, values, lengths)`: one layer's attention when each of $B \ge 1$
+sequences decodes one token, as in continuous batching. Sequence $b$ has its first `lengths[b]` slots filled:
+write its new key and value into the next slot, in place (there is room), and let its query attend to the
+filled slots and the new one. All other slots stay as they are, and those beyond, which hold whatever was in
+that memory, NaN and infinity too, must not touch the output. Key–value heads serve $H / H_{kv}$ *neighboring*
+query heads each, query head $h$ reading head $\lfloor h H_{kv} / H \rfloor$; scores, of any size, are divided
+by $\sqrt d$, the root of the head's width. Return the output in the dtype of `q`, float64 to full precision.
+Leave `q`, `k_new`, `v_new` and `lengths` as they are (the caller advances `lengths` after the last layer); no
+gradients are needed.
 """
 
 STARTER = '''
@@ -35,9 +35,8 @@ def attend_step(
 ) -> torch.Tensor:
     """One decoding step of attention, for sequences of different lengths.
 
-    q: (B, H, 1, d), the new tokens' queries.
-    k_new: (B, H_kv, 1, d). v_new: (B, H_kv, 1, d_v). H is a multiple of H_kv.
-    keys: (B, H_kv, C, d). values: (B, H_kv, C, d_v). Changed in place.
+    q: (B, H, 1, d). k_new: (B, H_kv, 1, d). v_new: (B, H_kv, 1, d_v).
+    keys: (B, H_kv, C, d). values: (B, H_kv, C, d_v). Both change in place.
     lengths: (B,) int64, tokens cached so far, from 0 to C - 1.
     Returns (B, H, 1, d_v).
     """
@@ -45,13 +44,13 @@ def attend_step(
 '''
 
 HINTS = (
-    "Solve it for one sequence with one head first: which slot does the new key go to, and how many slots does "
-    "the query see then? Is a causal mask needed at all?",
-    "A loop over the sequences is fine. Slices such as keys[b, :, :n] are views, so writing to them changes the "
-    "cache. If you mask instead of slicing: what is a weight of 0 times a value that is NaN?",
-    "For each sequence: write the new key and value into slot n, take slots 0 to n of both, repeat every key–value "
-    "head H / H_kv times in a row (repeat_interleave), score with the query over √d, take the softmax over "
-    "the slots, apply the weights to the values. Stack the results.",
+    "Solve it for one sequence with one head first: which slot does the new key go to, and how many slots "
+    "does the query see then? Is a causal mask needed at all?",
+    "A loop over the sequences is fine. Slices such as keys[b, :, :n] are views, so writing to them changes "
+    "the cache. If you mask instead of slicing: what is a weight of 0 times a value that is NaN?",
+    "For each sequence: write the new key and value into slot n, take slots 0 to n of both, repeat every "
+    "key–value head H / H_kv times in a row (repeat_interleave), score with the query over √d, take the "
+    "softmax over the slots, apply the weights to the values. Stack the results.",
 )
 
 
@@ -77,7 +76,8 @@ def attend_step(
 
 # What the checks compare with.
 
-SIZES = (  # H, H_kv, d, d_v, C, lengths
+Sizes = tuple[int, int, int, int, int, tuple[int, ...]]  # H, H_kv, d, d_v, C, lengths
+SIZES: tuple[Sizes, ...] = (
     (1, 1, 1, 1, 1, (0,)),
     (1, 1, 2, 2, 2, (1,)),
     (2, 2, 2, 3, 4, (2, 2)),
@@ -88,17 +88,10 @@ SIZES = (  # H, H_kv, d, d_v, C, lengths
 
 
 def inputs(
-    rng: Rng,
-    H: int,
-    H_kv: int,
-    d: int,
-    d_v: int,
-    C: int,
-    lengths: tuple[int, ...],
-    dtype: torch.dtype = torch.float32,
-    beyond: float = 7.0,
+    rng: Rng, sizes: Sizes, dtype: torch.dtype = torch.float32, beyond: float = 7.0
 ) -> dict[str, Tensor]:
     """A call's inputs; every slot beyond a sequence's length holds `beyond`."""
+    H, H_kv, d, d_v, C, lengths = sizes
     B = len(lengths)
     tensors = {
         "q": normal(rng, B, H, 1, d, dtype=dtype),
@@ -136,7 +129,7 @@ def step(candidate: Candidate) -> Candidate:
     return run
 
 
-def output(candidate: Candidate, tensors: dict[str, Tensor]) -> tuple[Call, Tensor]:
+def answer(candidate: Candidate, tensors: dict[str, Tensor]) -> tuple[Call, Tensor]:
     call = Call(candidate, **tensors)
     q = tensors["q"]
     shape = (*q.shape[:3], tensors["values"].size(-1))
@@ -144,7 +137,7 @@ def output(candidate: Candidate, tensors: dict[str, Tensor]) -> tuple[Call, Tens
 
 
 def compare(candidate: Candidate, tensors: dict[str, Tensor], cause: str) -> None:
-    call, out = output(candidate, tensors)
+    call, out = answer(candidate, tensors)
     call.same("output", out, wanted(tensors)[0], cause=cause)
 
 
@@ -154,14 +147,14 @@ def compare(candidate: Candidate, tensors: dict[str, Tensor], cause: str) -> Non
 def shapes(candidate: Candidate, rng: Rng) -> None:
     """Returns one row of the values' width for each query head."""
     for sizes in SIZES:
-        output(candidate, inputs(rng, *sizes))
+        answer(candidate, inputs(rng, sizes))
 
 
 def first_token(candidate: Candidate, rng: Rng) -> None:
     """With an empty cache the output is the new value."""
     for H_kv in (1, 2, 3):
-        tensors = inputs(rng, H_kv, H_kv, 2, 3, 2, (0, 0))
-        call, out = output(candidate, tensors)
+        tensors = inputs(rng, (H_kv, H_kv, 2, 3, 2, (0, 0)))
+        call, out = answer(candidate, tensors)
         cause = "the new key and value are written after attending, or into another slot"
         call.same("output", out, tensors["v_new"], cause=cause)
 
@@ -169,8 +162,8 @@ def first_token(candidate: Candidate, rng: Rng) -> None:
 def neighbors_share(candidate: Candidate, rng: Rng) -> None:
     """Query head h reads key–value head ⌊h · H_kv / H⌋."""
     for H, H_kv in ((2, 1), (4, 2), (6, 2), (6, 3)):
-        tensors = inputs(rng, H, H_kv, 3, 2, 2, (0, 0))
-        call, out = output(candidate, tensors)
+        tensors = inputs(rng, (H, H_kv, 3, 2, 2, (0, 0)))
+        call, out = answer(candidate, tensors)
         cause = "heads repeated as 0 1 0 1 (`repeat`, `tile`): with H = 4 and H_kv = 2 it is 0 0 1 1"
         call.same("output", out, tensors["v_new"].repeat_interleave(H // H_kv, dim=1), cause=cause)
 
@@ -179,7 +172,7 @@ def writes(candidate: Candidate, rng: Rng) -> None:
     """Writes the new key and value into slot lengths[b] of the given memory, and changes no other slot."""
     for sizes in SIZES:
         for shape_memory in (lambda x: x, strided):
-            tensors = inputs(rng, *sizes, beyond=float("nan"))
+            tensors = inputs(rng, sizes, beyond=float("nan"))
             for name in ("keys", "values"):
                 tensors[name] = shape_memory(tensors[name])
             _, *caches = wanted(tensors)
@@ -189,8 +182,8 @@ def writes(candidate: Candidate, rng: Rng) -> None:
             for name, got, want in zip(("keys", "values"), call.value[1:], caches, strict=True):
                 call.holds(identical(got, want), expected=f"{name} with one new slot per sequence",
                            got="other memory",
-                           cause="`torch.cat` or a copy in place of writing, another slot, one length for all "
-                                 "sequences, or only one of keys and values written")  # fmt: skip
+                           cause="`torch.cat` or a copy in place of writing, another slot, one length for "
+                                 "all sequences, or only one of keys and values written")  # fmt: skip
 
 
 def agrees_with_sdpa(candidate: Candidate, rng: Rng) -> None:
@@ -200,7 +193,7 @@ def agrees_with_sdpa(candidate: Candidate, rng: Rng) -> None:
             "a triangle that starts at the first key (is_causal=True lets one query see key 0 only), a scale "
             "other than 1/√d, slots beyond the length, or one length for all sequences"
         )
-        compare(candidate, inputs(rng, *sizes), cause)
+        compare(candidate, inputs(rng, sizes), cause)
 
 
 def leftovers(candidate: Candidate, rng: Rng) -> None:
@@ -208,17 +201,18 @@ def leftovers(candidate: Candidate, rng: Rng) -> None:
     for beyond in (1e30, float("inf"), float("nan")):
         for sizes in SIZES[2:]:
             cause = (
-                "no mask, a finite mask, or a mask on the scores alone: a weight of 0 times a value of NaN or "
-                "infinity is NaN"
+                "no mask, a finite mask, or a mask on the scores alone: a weight of 0 times a value of NaN "
+                "or infinity is NaN"
             )
-            compare(candidate, inputs(rng, *sizes, beyond=beyond), cause)
+            compare(candidate, inputs(rng, sizes, beyond=beyond), cause)
 
 
 def large_scores(candidate: Candidate, rng: Rng) -> None:
     """Scores of any size neither overflow nor let unused slots in."""
     for sign in (1.0, -1.0):
-        for sizes in ((1, 1, 4, 2, 4, (2,)), (4, 2, 4, 3, 6, (5, 1, 3))):
-            tensors = inputs(rng, *sizes, beyond=0.0)
+        larger: tuple[Sizes, ...] = ((1, 1, 4, 2, 4, (2,)), (4, 2, 4, 3, 6, (5, 1, 3)))
+        for sizes in larger:
+            tensors = inputs(rng, sizes, beyond=0.0)
             ranks = torch.arange(1.0, tensors["keys"].size(2) + 1)[None, None, :, None]
             tensors["keys"] = (2.0**60 * ranks).expand_as(tensors["keys"]).clone()
             tensors["k_new"] = torch.full_like(tensors["k_new"], 2.0**60)
@@ -230,13 +224,13 @@ def dtypes(candidate: Candidate, rng: Rng) -> None:
     """Works in the dtype of q: float64 to full precision, bfloat16."""
     for dtype in (torch.float64, torch.bfloat16):
         for sizes in SIZES:
-            compare(candidate, inputs(rng, *sizes, dtype=dtype), "a softmax or constant in float32")
+            compare(candidate, inputs(rng, sizes, dtype=dtype), "a softmax or constant in float32")
 
 
 def memory(candidate: Candidate, rng: Rng) -> None:
     """Takes tensors that are not contiguous."""
     for sizes in SIZES[2:]:
-        tensors = {name: strided(tensor) for name, tensor in inputs(rng, *sizes).items()}
+        tensors = {name: strided(tensor) for name, tensor in inputs(rng, sizes).items()}
         compare(candidate, tensors, "`.view` on an input: it needs contiguous memory, `.reshape` does not")
 
 
@@ -248,14 +242,12 @@ def inputs_kept(candidate: Candidate, rng: Rng) -> None:
         return result
 
     for sizes in SIZES:
-        tensors = inputs(rng, *sizes)
+        tensors = inputs(rng, sizes)
         keys, values = tensors.pop("keys"), tensors.pop("values")
         Call(run, **tensors).unchanged(cause="`lengths += 1`, or a scale applied in place")
 
 
 # Right answers of other style, and wrong ones.
-
-Attend = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
 def written(keys: Tensor, values: Tensor, k_new: Tensor, v_new: Tensor, slots: Tensor) -> None:
