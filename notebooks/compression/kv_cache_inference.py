@@ -162,7 +162,7 @@ from_zero.positions.forward = lambda T, start=0: model.positions.weight[:T]
 
 
 def at_first_key(new: Tensor, cache: KVCache) -> Tensor:
-    """Query i of a pass sees the keys up to i, cached or not."""
+    # Query i of a pass sees the keys up to i, cached or not.
     T, S = new.size(1), cache.length + new.size(1)
     mask = torch.ones(T, S, dtype=torch.bool, device=device).tril()
     return model.head(model.hidden(new, mask=mask, cache=cache)[0])
@@ -195,9 +195,8 @@ show(kvcache.generation_flops)
 
 
 # %%
+# Attention in plain matrix products: in the fused kernel on a CPU, torch counts no FLOPs.
 class Explicit(GPT):
-    """Attention in plain matrix products: in the fused kernel on a CPU, torch counts no FLOPs."""
-
     def forward(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
         return super().forward(ids, cache, return_weights=True)[0]
 
@@ -210,9 +209,7 @@ for start, new in ((1, 8), (1, 24), (10, 8)):
             generate(counting, ids[:1, :start], new, greedy, cache=use_cache)
         counted.append(counter.get_total_flops())
         ours.append(kvcache.generation_flops(config, start, new, cached=use_cache))
-    print(
-        f"{start:2} + {new:2} tokens: {counted[-1] / counted[-2]:4.1f} × the FLOPs without a cache"
-    )
+    print(f"{start:2} + {new:2} tokens: {counted[-1] / counted[-2]:.1f} × the FLOPs uncached")
 agrees("generation_flops", "torch.utils.flop_counter", ours, counted, atol=0)
 
 # %% [markdown]
@@ -287,7 +284,7 @@ axes[1].set_title("1 head: more fits, and the corner grows")
 plt.show()
 
 # %% [markdown]
-# The other wall is capacity: all weights take 16.1 GB, and the remaining 63.9 GB hold 59 caches of 8,192 tokens, 1.07 GB each. With one head, both walls move away. Nobody shares keys for free, though: fewer heads
+# The other wall is capacity: all weights take 16 GB, and the remaining 64 GB hold 59 caches of 8,192 tokens, 1.07 GB each. With one head, both walls move away. Nobody shares keys for free, though: fewer heads
 # must be trained for, and multi-query attention loses some quality that grouped queries mostly keep {cite:p}`ainslie2023gqa`.
 #
 # ## Quantize what is read most
@@ -307,9 +304,7 @@ for module in quantized.modules():
         module.weight.data = quantize.simulate(module.weight, 8)
 moved = (quantized(ids) - cached).abs().max() / cached.std()
 written = generate(quantized, ids[:, :prompt], 32, greedy)
-print(
-    f"8 bits: {tuple(written.shape)} ids on {written.device.type}, logits off by {moved:.2f} σ"
-)
+print(f"{tuple(written.shape)} ids on {written.device.type}; logits off by {moved:.2f} σ")
 
 # %% [markdown]
 # Halving the weights nearly halves what a lone sequence reads, and saves the batch of 32 much less; halving the cache does the reverse. The last lines quantize a model and generate on whatever `device` is. Its random weights say nothing about
