@@ -76,7 +76,7 @@ device = setup()
 # ## Writing 1,000 tokens takes the arithmetic of reading them, and 1,000 times the traffic
 #
 # Llama 3.1 8B {cite:p}`grattafiori2024llama` in 16 bits on one H100 {cite:p}`nvidia2024h100`: each pass reads 15 GB of weights (the embedding table
-# is only looked up), and the memory delivers 3.35 TB per second. That is 4.5 ms, whatever the pass is for. The arithmetic of one token, two operations per weight, is 15 GFLOP. At 989 TFLOP per second
+# is only looked up), and the memory delivers 3.35 TB per second. That is 4.5 ms, whatever the pass is for. The arithmetic of one token, two operations per weight, is 15 GFLOP. At 989 TFLOP per second (dense)
 # it takes 0.015 ms. A pass takes at least the longer of the two times:
 
 # %%
@@ -105,7 +105,7 @@ claim("cache_pays_in_batches", "1,000 tokens from an 8B model on one GPU: factor
 # The first two rows have nearly the same arithmetic, but written tokens come one at a time, and each pass waits for all the weights. The third
 # row has about $n/2$ times the arithmetic. For one sequence its least time is still less than twice the second row's, because short passes
 # hide behind a reading that the cache does not spare. So for one sequence the cache mostly frees arithmetic, which a batch can use:
-# with 64 sequences nothing is left to hide behind. All of these are bounds from peak numbers, not timings.
+# with 64 sequences nothing is left to hide behind. These are bounds from peak numbers, not timings.
 #
 # ## The past's keys and values are final
 #
@@ -187,7 +187,7 @@ claim("bugs_show_in_steps", "two wrong caches: logit error at the single step wh
 #
 # Without a cache, pass $t$ works on all $t$ tokens. Let one token cost $w$ FLOPs in the matrices of weights. Their sum over $n$ passes is $w\,n(n+1)/2$ instead of $w\,n$, a factor of
 # $(n+1)/2$. Attention takes $4LD$ FLOPs for each pair of a query and a key: with a cache $t$ pairs at step $t$, together about $n^2/2$; without, $t^2$ pairs, masked ones included, together about $n^3/3$. So cached generation
-# is not linear in length. Its square is just small at first: for Llama 3.1 8B, $4LD\,t$ reaches the 15 GFLOP of the weights at $t \approx 29{,}000$.
+# is not linear in length. The square is small at first: for Llama 3.1 8B, $4LD\,t$ reaches the 15 GFLOP of the weights at $t \approx 29{,}000$.
 # [`flops_per_token`](../architectures/transformer_block) has the terms.
 
 # %%
@@ -209,13 +209,15 @@ for start, new in ((1, 8), (1, 24), (10, 8)):
             generate(counting, ids[:1, :start], new, greedy, cache=use_cache)
         counted.append(counter.get_total_flops())
         ours.append(kvcache.generation_flops(config, start, new, cached=use_cache))
-    print(f"{start:2} + {new:2} tokens: {counted[-1] / counted[-2]:.1f} × the FLOPs uncached")
+    print(f"prompt {start}, {new} new: {counted[-1] / counted[-2]:.1f} × the FLOPs uncached")
 agrees("generation_flops", "torch.utils.flop_counter", ours, counted, atol=0)
 
 # %% [markdown]
+# The formula agrees to the last FLOP. A prompt lowers the factor, as both must read it once.
+#
 # ## A batch shares the weights, and every sequence brings its own cache
 #
-# *FLOPs per byte* tell what limits a pass: the H100's two peaks stand 989 / 3.35 ≈ 295 apart, and a pass with fewer FLOPs for each byte waits for memory. Take one decoding step, and
+# *FLOPs per byte* tell what limits a pass: the H100 can do 989 / 3.35 ≈ 295 while it reads a byte, and a pass that needs fewer waits for memory. Take one decoding step, and
 # let 64 tokens go through instead of one, in two ways: one new token of each of 64 sequences, or 64 new tokens of one. torch counts the FLOPs: products with
 # weights are `mm` or `addmm`, those with keys and values `bmm`. Bytes are those of the real tensors.
 
@@ -307,8 +309,8 @@ written = generate(quantized, ids[:, :prompt], 32, greedy)
 print(f"{tuple(written.shape)} ids on {written.device.type}; logits off by {moved:.2f} σ")
 
 # %% [markdown]
-# Halving the weights nearly halves what a lone sequence reads, and saves the batch of 32 much less; halving the cache does the reverse. The last lines quantize a model and generate on whatever `device` is. Its random weights say nothing about
-# quality: measure a trained model by its loss. And `simulate` rounds in floating point; bytes fall when a kernel reads the [integers](quantization_ptq_qat).
+# Halving the weights nearly halves what a lone sequence reads, and saves the batch of 32 much less; halving the cache does the reverse. The last lines quantize a model and generate on `device`. Random weights say nothing about
+# quality: measure a trained model's loss. And `simulate` rounds in floating point; bytes fall when a kernel reads the [integers](quantization_ptq_qat).
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
@@ -319,7 +321,7 @@ print(f"{tuple(written.shape)} ids on {written.device.type}; logits off by {move
 # **"TPU compression", operator fusion and pruning as ways to compress.** A TPU is a chip. Fusing removes launches and round trips of activations; each weight is read as before. Pruning by magnitude zeroes weights, not neurons, and a dense kernel reads and
 # multiplies a zero like any other number. Bytes fall when whole heads, rows or layers go, or when a kernel knows the sparse format.
 #
-# **"The dashboard shows 100 % GPU utilization, so we are limited by compute."** An engineer who has watched training runs may well say so. But that figure is the share of time in which *some* kernel ran
+# **"The dashboard shows 100 % GPU utilization, so we are limited by compute."** In training the two often go together. But the figure is the share of time in which *some* kernel ran
 # {cite:p}`nvidia2026nvml`. A step that waits for memory all along shows 100 % too. Divide achieved FLOPs and bytes per second by their peaks instead.
 #
 # **Throughput quoted as speed.** Raising the batch from 1 to 64 multiplies tokens per second, and each user's stream becomes slower, if anything: the step now reads 64 caches. State both, at a stated length.
@@ -333,7 +335,7 @@ print(f"{tuple(written.shape)} ids on {written.device.type}; logits off by {move
 # :::
 #
 # :::{dropdown} Does a KV cache speed up training?
-# No. With teacher forcing all positions are computed in one pass, so no key is computed twice. There the past would have to keep its gradients as well.
+# No. With teacher forcing all positions are computed in one pass, so no key is computed twice. And gradients must reach past keys, which a cache written in place would break.
 # :::
 #
 # :::{dropdown} What is continuous batching, and what does PagedAttention add?

@@ -170,7 +170,7 @@ def neighbors_share(candidate: Candidate, rng: Rng) -> None:
 
 def writes(candidate: Candidate, rng: Rng) -> None:
     """Writes the new key and value into slot lengths[b] of the given memory, and changes no other slot."""
-    for sizes in SIZES:
+    for sizes in SIZES[1:5]:
         for shape_memory in (lambda x: x, strided):
             tensors = inputs(rng, sizes, beyond=float("nan"))
             for name in ("keys", "values"):
@@ -199,7 +199,7 @@ def agrees_with_sdpa(candidate: Candidate, rng: Rng) -> None:
 def leftovers(candidate: Candidate, rng: Rng) -> None:
     """What lies in slots beyond the length does not matter: NaN, infinity, huge numbers."""
     for beyond in (1e30, float("inf"), float("nan")):
-        for sizes in SIZES[2:]:
+        for sizes in SIZES[3:]:
             cause = (
                 "no mask, a finite mask, or a mask on the scores alone: a weight of 0 times a value of NaN "
                 "or infinity is NaN"
@@ -223,7 +223,7 @@ def large_scores(candidate: Candidate, rng: Rng) -> None:
 def dtypes(candidate: Candidate, rng: Rng) -> None:
     """Works in the dtype of q: float64 to full precision, bfloat16."""
     for dtype in (torch.float64, torch.bfloat16):
-        for sizes in SIZES:
+        for sizes in SIZES[1:5]:
             compare(candidate, inputs(rng, sizes, dtype=dtype), "a softmax or constant in float32")
 
 
@@ -241,7 +241,7 @@ def inputs_kept(candidate: Candidate, rng: Rng) -> None:
         result: Tensor = candidate(q, k_new, v_new, keys.clone(), values.clone(), lengths)
         return result
 
-    for sizes in SIZES:
+    for sizes in SIZES[1:4]:
         tensors = inputs(rng, sizes)
         keys, values = tensors.pop("keys"), tensors.pop("values")
         Call(run, **tensors).unchanged(cause="`lengths += 1`, or a scale applied in place")
