@@ -19,8 +19,11 @@ from lmprep.data.leakage import (
     chance_of_report,
     group_split,
     groups_of,
+    incidence,
     jaccard,
+    jaccard_matrix,
     near_duplicates,
+    neighbor_accuracy,
     shingles,
     signatures,
 )
@@ -54,6 +57,18 @@ def test_jaccard_is_scikit_learns(a: str, b: str, n: int) -> None:
     assert found == pytest.approx(jaccard_score(*held), abs=1e-12)
     assert found == jaccard(right, left)
     assert jaccard(left, left) == 1.0
+
+
+@given(pool=st.lists(texts, min_size=1, max_size=6), n=st.integers(1, 3))
+def test_the_matrix_holds_the_similarity_of_every_pair(pool: list[str], n: int) -> None:
+    sets = [shingles(text, n) for text in pool]
+    expected = [[jaccard(a, b) for a in sets] for b in sets]
+    np.testing.assert_allclose(jaccard_matrix(sets), expected, rtol=1e-12)
+
+
+def test_incidence_by_hand() -> None:
+    found = incidence([frozenset("cb"), frozenset("a"), frozenset(), frozenset("ac")])
+    np.testing.assert_array_equal(found.toarray(), [[0, 1, 1], [1, 0, 0], [0, 0, 0], [1, 0, 1]])
 
 
 # --- MinHash -----------------------------------------------------------------------------------------------
@@ -121,7 +136,7 @@ def test_a_pair_is_reported_as_often_as_the_formula_says(size: int, shared: int)
 
 
 def test_the_numbers_that_the_page_works_out() -> None:
-    assert (1 / 32) ** (1 / 4) == pytest.approx(0.42, abs=0.005)
+    assert round(32 ** -(1 / 4), 2) == 0.42
     assert chance_of_report(0.3, 4, 32) == pytest.approx(0.23, abs=0.005)
     assert 1 - chance_of_report(0.8, 4, 32) < 1e-7
     np.testing.assert_array_equal(chance_of_report([0, 1], 3, 5), [0, 1])
@@ -133,7 +148,7 @@ def test_near_duplicates_are_those_of_comparing_all(pool: list[str], threshold: 
     sets = [shingles(text, 2) for text in pool]
     found = near_duplicates(sets, threshold, np.random.default_rng(seed), rows=2, bands=64)
     every = {(i, j): jaccard(sets[i], sets[j]) for i, j in itertools.combinations(range(len(sets)), 2)}
-    assert found == {pair: J for pair, J in every.items() if J >= threshold}
+    assert found == {pair: each for pair, each in every.items() if each >= threshold}
     assert list(found) == sorted(found)
 
 
@@ -192,6 +207,39 @@ def test_every_group_is_tested_as_often() -> None:
     assert abs(counts / 1000 - 0.4).max() < 6 * (0.24 / 1000) ** 0.5
 
 
+def twins(N: int, copies: int = 2) -> tuple[Any, Any, Any]:
+    """Similarity, coin flips and origin of items that come in `copies`, unlike all others."""
+    rng = np.random.default_rng(4)
+    origin = np.tile(np.arange(N), copies)
+    similarity = rng.random((len(origin), len(origin))) + 10 * (origin[:, None] == origin)
+    return similarity, rng.integers(2, size=N)[origin], origin
+
+
+def test_a_nearest_neighbor_scores_by_twins_alone() -> None:
+    similarity, coin, origin = twins(400, 4)
+    rng = np.random.default_rng(5)
+    assert neighbor_accuracy(similarity, coin, np.arange(1600), rng) > 0.97
+    assert abs(neighbor_accuracy(similarity, coin, origin, rng) - 0.5) < 0.12
+    # A coin of its own for every copy hides the leak.
+    own = rng.integers(2, size=1600)
+    assert abs(neighbor_accuracy(similarity, own, np.arange(1600), rng) - 0.5) < 0.08
+
+
+def test_neighbor_accuracy_is_scikit_learns() -> None:
+    from sklearn.neighbors import KNeighborsClassifier
+
+    similarity, labels, origin = twins(30)
+    train, test = group_split(origin, 0.2, np.random.default_rng(6))
+    train, test = train[train < 40], test[test < 30]
+    model = KNeighborsClassifier(1, metric="precomputed").fit(
+        20 - similarity[np.ix_(train, train)], labels[train]
+    )
+    expected = model.score(20 - similarity[np.ix_(test, train)], labels[test])
+    options: dict[str, int] = {"trained": 40, "tested": 30, "num_splits": 1}
+    found = neighbor_accuracy(similarity, labels, origin, np.random.default_rng(6), **options)
+    assert found == pytest.approx(expected)
+
+
 # --- bad input ---------------------------------------------------------------------------------------------
 
 rng = np.random.default_rng(0)
@@ -200,6 +248,14 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "no characters in a run": (lambda: shingles("abc", 0), "n must be at least 1"),
     "a blank text": (lambda: shingles(" \n"), "blank"),
     "two empty sets": (lambda: jaccard(frozenset(), frozenset()), "both empty"),
+    "no rows of a table": (lambda: incidence([]), "at least one set"),
+    "an empty row of a matrix": (lambda: jaccard_matrix([one, frozenset()]), "drop blank texts"),
+    "similarity of others": (lambda: neighbor_accuracy(np.eye(3), [0, 1], [0, 1], rng), r"must be \(N, N\)"),
+    "groups of others": (lambda: neighbor_accuracy(np.eye(2), [0, 1], [0, 1, 2], rng), r"groups \(N,\)"),
+    "nobody to test on": (
+        lambda: neighbor_accuracy(np.eye(9), [0] * 9, range(9), rng, tested=1, num_splits=50),
+        "a split left",
+    ),
     "no places": (lambda: signatures([one], 0, rng), "k must be at least 1"),
     "no sets": (lambda: signatures([], 4, rng), "at least one set"),
     "an empty set": (lambda: signatures([one, frozenset()], 4, rng), "none of them empty"),

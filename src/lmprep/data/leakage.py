@@ -13,6 +13,7 @@ from collections.abc import Set as AbstractSet
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 
 from lmprep.data.corpora import normalize_text
 
@@ -52,6 +53,35 @@ def jaccard(a: AbstractSet[str], b: AbstractSet[str]) -> float:
         raise ValueError("a and b are both empty: 0/0 is no similarity")
     shared = len(a & b)
     return shared / (len(a) + len(b) - shared)
+
+
+def incidence(sets: Sequence[AbstractSet[str]]) -> sparse.csr_array:
+    """(N, V), 1 where a set holds an element: one column for each of the V elements, in sorted order.
+
+    Raises:
+        ValueError: there is no set.
+    """
+    if not sets:
+        raise ValueError("sets must hold at least one set")
+    column = {element: i for i, element in enumerate(sorted(frozenset().union(*sets)))}
+    columns = [sorted(column[element] for element in each) for each in sets]
+    starts = np.cumsum([0, *map(len, columns)])
+    flat = np.array(list(itertools.chain(*columns)), dtype=np.int64)
+    return sparse.csr_array((np.ones(len(flat)), flat, starts), shape=(len(sets), len(column)))
+
+
+def jaccard_matrix(sets: Sequence[AbstractSet[str]]) -> NDArray[np.float64]:
+    """(N, N), the `jaccard` of all pairs: exact, and as costly as N² comparisons.
+
+    Raises:
+        ValueError: there is no set, or one is empty.
+    """
+    if not all(sets):
+        raise ValueError("sets must not be empty: drop blank texts")
+    table = incidence(sets)
+    shared = (table @ table.T).toarray()
+    size = shared.diagonal()
+    return shared / (size[:, None] + size - shared)
 
 
 def signatures(sets: Sequence[AbstractSet[str]], k: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -202,3 +232,43 @@ def group_split(
                          f"groups of shape {groups.shape}")  # fmt: skip
     tested = np.isin(groups, rng.permutation(names)[:num_tested])
     return np.flatnonzero(~tested), np.flatnonzero(tested)
+
+
+def neighbor_accuracy(
+    similarity: NDArray[np.float64],
+    labels: ArrayLike,
+    groups: ArrayLike,
+    rng: np.random.Generator,
+    *,
+    trained: int | None = None,
+    tested: int | None = None,
+    num_splits: int = 10,
+) -> float:
+    """How often the most similar training item has the test item's label: the score of pure memory.
+
+    Args:
+        similarity: (N, N), of the items.
+        labels: (N,).
+        groups: (N,), dealt whole, a fifth of them to the test side, anew for each split.
+        rng: the source of the splits.
+        trained, tested: only the first so many items are trained or tested on; all if None.
+        num_splits: the mean is over so many.
+
+    Raises:
+        ValueError: shapes do not fit, or a split leaves nothing to train or to test on.
+    """
+    labels, groups = np.asarray(labels), np.asarray(groups)
+    size = len(labels)
+    if similarity.shape != (size, size) or groups.shape != (size,):
+        raise ValueError(f"similarity must be (N, N) and groups (N,) for N = {size} labels, got "
+                         f"{similarity.shape} and {groups.shape}")  # fmt: skip
+    right = []
+    for _ in range(num_splits):
+        train, test = group_split(groups, 0.2, rng)
+        train, test = train[train < (trained or size)], test[test < (tested or size)]
+        if not (len(train) and len(test)):
+            raise ValueError(f"a split left {len(train)} items to train and {len(test)} to test on: raise "
+                             "trained or tested")  # fmt: skip
+        nearest = train[similarity[np.ix_(test, train)].argmax(axis=1)]
+        right.append((labels[nearest] == labels[test]).mean())
+    return float(np.mean(right))
