@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta, kstest
 
@@ -23,6 +23,7 @@ def batch(
     return x, F.one_hot(torch.randint(K, (B,), generator=g), K).to(dtype)
 
 
+@settings(max_examples=40)
 @given(B=st.integers(1, 9), K=st.integers(1, 5), alpha=st.floats(0, 10), seed=seeds)
 def test_each_row_is_mixed_with_its_partner_and_labels_alike(B: int, K: int, alpha: float, seed: int) -> None:
     x, y = batch(B, K, seed)
