@@ -81,7 +81,7 @@ device = setup()
 # tune. Beside the true label each review gets a second one, by a coin, which its copies inherit.
 
 # %%
-# Try: share = 0.6. The copies drift apart, MinHash links few of them, and the thesis breaks.
+# Try: share = 0.6. The leak stays, MinHash links few of the copies, and the thesis breaks.
 num_reviews, num_copies, share = 400, 4, 0.1
 
 reviews = chinese_reviews()
@@ -306,8 +306,8 @@ claim("inputs_do_not", "inputs mixed under the heavier label: NLL over that of m
 
 # %% [markdown]
 # Memorizing makes the plain network worse than always saying ½, though it is right more often. Mixup improves it in every draw, without a gain in accuracy, and still ends
-# above $\log 2$. Label smoothing and one fitted temperature both do far better. Inputs mixed under a hard label, that of the larger share, bring none of it: the calm comes
-# from soft labels, as {cite:t}`thulasidasan2019mixup` found for images too.
+# above $\log 2$. Label smoothing and one fitted temperature both do far better. Inputs mixed under a hard label, that of the larger share, bring at best a part of it: the soft labels
+# matter, as {cite:t}`thulasidasan2019mixup` found for images too.
 #
 # The last column shows why mixup stays half way. A mixed input tells how much of each example is in it, so a network can learn the mixed labels and remain nearly sure of the examples themselves.
 # A smoothed label forbids that. This is one small network on few reviews. On images mixup has also raised accuracy, so make the comparison anew; do not carry the ranking over.
