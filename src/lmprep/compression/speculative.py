@@ -16,8 +16,8 @@ from lmprep.foundations.decoding import Filter
 
 Choose = Callable[[Tensor], int]
 Scores = Callable[[list[int], int], Tensor]
-"""`scores(ids, n)`: the distributions (n, V) of the token after `ids`, last, and after each of the n − 1 prefixes
-before it. A `Scorer` makes one of a model."""
+"""`scores(ids, n)`: distributions (n, V) of the next token after `ids`, last, and after each of the n − 1
+prefixes before it. A `Scorer` makes one of a model."""
 Step = Callable[[list[int], Choose], list[int]]
 Outcome = TypeVar("Outcome")
 
@@ -285,17 +285,16 @@ def tokens_per_call(acceptance: Tensor, k: int) -> float:
     if k < 0:
         raise ValueError(f"k must be 0 or more, got {k}")
     B, T = acceptance.shape
-    columns = acceptance.double().T  # (T, B)
-    begins = columns.new_zeros(T + k + 1, B)  # the probability that a call begins at place t
-    begins[0] = 1
+    padded = torch.nn.functional.pad(acceptance.double(), (0, k))  # beyond the end nothing is kept
+    ahead = padded.unfold(1, k, 1)[:, :T] if k else padded[:, :, None][:, :, :0]  # (B, T, k)
+    # The probability that a call's first i tokens are kept, i = 0 … k, and that it keeps i in all.
+    alive = torch.cat([ahead.new_ones(B, T, 1), ahead.cumprod(dim=2)], dim=2)  # (B, T, k + 1)
+    ends = alive - torch.nn.functional.pad(alive[..., 1:], (0, 1))
+    begins = ends.new_zeros(B, T + k + 1)  # the probability that a call begins at place t
+    begins[:, 0] = 1
     for t in range(T):
-        alive = begins[t]
-        for i in range(t, min(t + k, T)):
-            begins[i + 1] += alive * (1 - columns[i])  # rejected: the place is filled, a new call begins
-            alive = alive * columns[i]
-        if t + k < T:
-            begins[t + k + 1] += alive  # all kept: one more token, and a new call
-    return B * T / begins[:T].sum().item()
+        begins[:, t + 1 : t + k + 2] += begins[:, t, None] * ends[:, t]  # kept tokens, and one more
+    return B * T / begins[:, :T].sum().item()
 
 
 def _shared(a: Sequence[int], b: Sequence[int]) -> int:
