@@ -57,11 +57,14 @@
 # %% tags=["hide-input"]
 import copy
 import itertools
+import re
 from functools import partial
+from unittest import mock
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from lmprep.architectures.generate import generate
 from lmprep.architectures.transformer import GPT, GPTConfig
@@ -89,32 +92,21 @@ _ = setup()
 # The claim on stretches fails: so few letters are kept in a row that order hardly matters.
 memory, k = 2, 4  # letters that the draft sees, and letters that it proposes for each call
 
-splits = [normalize_text(" ".join(english_text()[name]["text"])) for name in ("train", "test")]
-vocabulary = CharVocabulary.from_text("".join(splits))
-counts = WittenBellLM(5, len(vocabulary)).fit(vocabulary.encode(splits[0]))
-test_ids = vocabulary.encode(splits[1])
-
-
-def seeing(letters: int) -> spec.Scores:
-    """The model with contexts of at most so many letters: distributions (n, V)."""
-
-    def scores(ids: list[int], n: int) -> torch.Tensor:
-        ends = range(len(ids) - n + 1, len(ids) + 1)
-        rows = [counts.probs(ids[max(0, end - letters) : end]) for end in ends]
-        return torch.from_numpy(np.stack(rows))
-
-    return scores
-
+text = normalize_text(" ".join(english_text()["train"]["text"]))
+text = re.sub(r"(.)\1\1+", "", text)  # lines drawn with dashes or stars
+vocabulary = CharVocabulary.from_text(text)
+counts = WittenBellLM(5, len(vocabulary)).fit(vocabulary.encode(text))
+seeing = partial(spec.ngram_scores, counts)  # the model with so many letters of context
 
 target, draft = seeing(4), seeing(memory)
 prompt = vocabulary.encode("the value of the ")
-calls = spec.speculative_generate(target, draft, prompt, 1500, k, spec.sampler(generator(1)))
+calls = spec.speculative_generate(target, draft, prompt, 40, k, spec.sampler(generator(1)))
 for call in calls[:12]:
     kept, added = (vocabulary.decode(ids).replace(" ", "␣") for ids in (call[:-1], call[-1:]))
     print(f"{kept:>{k}} | {added}")
 
 # %%
-show(spec.speculative_accept, spec.residual, spec.speculative_step)
+show(spec.speculative_step, spec.speculative_accept, spec.acceptance, spec.residual)
 
 # %% [markdown]
 # By hand, with three tokens: $p = (0.5, 0.3, 0.2)$ and $q = (0.2, 0.3, 0.5)$. The draft offers the first token too rarely and the third too
@@ -132,7 +124,7 @@ show(spec.speculative_accept, spec.residual, spec.speculative_step)
 show(spec.outcomes)
 
 # %% [markdown]
-# Target and draft are now independent random tables over three tokens, another distribution for every prefix. Steps of two
+# Target and draft are now independent random tables over three tokens, with another distribution for every prefix. Steps of two
 # drafts are taken until three tokens are out. The reference is the chain rule, $p(x_1)\,p(x_2 \mid x_1)\,p(x_3 \mid x_1 x_2)$.
 
 # %%
@@ -150,83 +142,62 @@ def random_model(g: torch.Generator) -> spec.Scores:
     return scores
 
 
-def chain_rule(model: spec.Scores) -> torch.Tensor:  # (27,)
+def chain_rule(model: spec.Scores) -> np.ndarray:  # (27,)
     rows = [model(list(x[:-1]), length)[range(length), x] for x in strings]
-    return torch.stack(rows).prod(dim=1)
+    return torch.stack(rows).prod(dim=1).numpy()
 
 
-def enumerated(p, q, accept=spec.speculative_accept) -> tuple[torch.Tensor, float]:
-    """The law (27,) of what comes out, and the mean number of tokens per target call."""
+def enumerated(p: spec.Scores, q: spec.Scores) -> tuple[np.ndarray, float]:
+    # The law (27,) of what comes out, and the strings' length over the mean number of calls.
     law, steps = spec.generation_law(
-        lambda ids, choose: spec.speculative_step(p, q, ids, drafts, choose, accept), length
+        lambda ids, choose: spec.speculative_step(p, q, ids, drafts, choose), length
     )
-    values = [law.get(x, 0.0) for x in strings]
-    return torch.tensor(values, dtype=torch.float64), length / steps
+    return np.array([law.get(x, 0.0) for x in strings]), length / steps
 
 
-pairs = [(random_model(generator(10 + i)), random_model(generator(20 + i))) for i in range(3)]
-truths = [chain_rule(p) for p, _ in pairs]
-found = [enumerated(p, q) for p, q in pairs]
-worst = max((law - truth).abs().max() for (law, _), truth in zip(found, truths, strict=True))
-claim("law_is_the_targets", "three pairs of models: largest difference between the probability of a string "
-      "under speculative decoding and under the target", worst, at_most=1e-12, thesis=True)  # fmt: skip
-apart = [
-    (truth - chain_rule(q)).abs().sum() / 2 for truth, (_, q) in zip(truths, pairs, strict=True)
-]
-claim("drafts_are_bad", "smallest total variation between a draft's strings and its target's",
-      min(apart), at_least=0.15)  # fmt: skip
-claim("calls_are_saved", "fewest tokens per target call, of the three pairs",
-      min(tokens for _, tokens in found), at_least=1.1)  # fmt: skip
+p, q = random_model(generator(10)), random_model(generator(11))
+truth, (law, tokens) = chain_rule(p), enumerated(p, q)
+claim("law_is_the_targets", "largest difference between the probability of a string under speculative decoding "
+      "and under the target", abs(law - truth).max(), at_most=1e-12, thesis=True)  # fmt: skip
+claim("draft_is_bad", "total variation between the draft's strings and the target's",
+      abs(chain_rule(q) - truth).sum() / 2, at_least=0.2)  # fmt: skip
+claim("calls_are_saved", "tokens per target call", tokens, at_least=1.15)
 
 # %% [markdown]
-# Now break one thing at a time, on the first pair.
+# Now break one thing at a time: replace a function of the library by a wrong one, or a model by a reshaped one.
 
 
 # %%
-def variant(keep=lambda p, q: (p / q).clamp(max=1), replace=spec.residual, bonus=True):
-    def accept(p, q, drafted, choose):
-        for i, token in enumerate(drafted):
-            chance = keep(p[i], q[i])[token]
-            if not choose(torch.stack([1 - chance, chance])):
-                return [*drafted[:i], choose(replace(p[i], q[i]))]
-        return [*drafted, choose(p[-1])] if bonus else list(drafted)
-
-    return accept
+def squared(model: spec.Scores) -> spec.Scores:  # temperature ½
+    return lambda ids, n: F.normalize(model(ids, n) ** 2, p=1, dim=-1)
 
 
-def squared(model):  # temperature ½
-    return lambda ids, n: torch.nn.functional.normalize(model(ids, n) ** 2, p=1, dim=-1)
+def drawn_from_square(p, q, *rest):  # … while the test is told the plain q
+    return exact(p, F.normalize(q.sqrt(), p=1, dim=-1), *rest)
 
 
-def unsquared(p, q, drafted, choose):
-    return spec.speculative_accept(
-        p, q.sqrt() / q.sqrt().sum(-1, keepdim=True), drafted, choose
-    )
-
-
-(p, q), truth = pairs[0], truths[0]
-argmax = variant(lambda p, q: (p == p.max()).double(), lambda p, q: p)
+exact, nothing, from_p = spec.speculative_accept, {"residual": spec.residual}, lambda p, q: p
+argmax = {"acceptance": lambda p, q: (p == p.max()).double(), "residual": from_p}
 rows = {
-    "as it should be": (p, q),
-    "replaced from p": (p, q, variant(replace=lambda p, q: p)),
-    "kept if the target's argmax, else from p": (p, q, argmax),
-    "kept with min(1, q/p)": (p, q, variant(lambda p, q: (q / p).clamp(max=1))),
-    "draft at temperature ½, tested with the plain q": (p, squared(q), unsquared),
-    "draft at temperature ½, tested with that": (p, squared(q)),
-    "no bonus token": (p, q, variant(bonus=False)),
-    "target at temperature ½, against the plain p": (squared(p), q),
-}
+    "as it should be": (p, q, nothing),
+    "replaced from p": (p, q, {"residual": from_p}),
+    "kept if p's argmax, else from p": (p, q, argmax),
+    "kept with min(1, q/p)": (p, q, {"acceptance": lambda p, q: (q / p).clamp(max=1)}),
+    "draft at ½, tested with plain q": (p, squared(q), {"speculative_accept": drawn_from_square}),
+    "draft at ½, tested as drawn": (p, squared(q), nothing),
+    "no bonus token": (p, q, {"speculative_accept": lambda *given: exact(*given)[:drafts]}),
+    "target at ½, against plain p": (squared(p), q, nothing),
+}  # fmt: skip
 distance = {}
-for name, arguments in rows.items():
-    law, tokens = enumerated(*arguments)
-    distance[name] = (law - truth).abs().sum().item() / 2
-    print(f"{name:48} total variation {distance[name]:5.3f}   tokens per call {tokens:.2f}")
+for name, (target_model, draft_model, changed) in rows.items():
+    with mock.patch.multiple(spec, **changed):
+        law, tokens = enumerated(target_model, draft_model)
+    distance[name] = abs(law - truth).sum() / 2
+    print(f"{name:33} TV {distance[name]:5.3f}   tokens per call {tokens:.2f}")
 claim("variants_fail", "smallest total variation from the target among four wrong rules",
       min(list(distance.values())[1:5]), at_least=0.03)  # fmt: skip
-claim("draft_may_be_reshaped", "total variation with a sharpened draft tested with its own distribution",
-      distance["draft at temperature ½, tested with that"], at_most=1e-12)  # fmt: skip
-claim("bonus_is_only_speed", "total variation from the target without the bonus token",
-      distance["no bonus token"], at_most=1e-12)  # fmt: skip
+claim("exact_all_the_same", "total variation from the target with a sharpened draft, tested as drawn, or "
+      "without the bonus token", max(list(distance.values())[5:7]), at_most=1e-12)  # fmt: skip
 
 # %% [markdown]
 # Four rules are wrong. The reversed ratio even yields the most tokens per call, so speed does not reveal it. Two rows that look risky are exact. Dropping
@@ -240,17 +211,14 @@ claim("bonus_is_only_speed", "total variation from the target without the bonus 
 
 # %%
 p, q = torch.randn(2, V, generator=generator(30), dtype=torch.float64).softmax(-1)
-step = partial(
-    spec.speculative_step, lambda ids, n: p.expand(n, V), lambda ids, n: q.expand(n, V)
-)
-sizes = range(1, 5)
-law = [[(len(out), chance) for out, chance in spec.outcomes(lambda choose: step([], size, choose))]
-       for size in sizes]  # fmt: skip
-yields = np.array([sum(length * chance for length, chance in paths) for paths in law])
+sizes = np.arange(1, 5)
+steps = [partial(spec.speculative_step, lambda ids, n: p.expand(n, V), lambda ids, n: q.expand(n, V),
+                 [], size) for size in sizes]  # fmt: skip
+yields = np.array([sum(len(x) * chance for x, chance in spec.outcomes(step)) for step in steps])
 a = 1 - (p - q).abs().sum().item() / 2
 agrees("acceptance", "1 − TV: one draft yields 1 + a tokens", yields[0] - 1, a, atol=1e-12)
 agrees("tokens_per_call", "the geometric sum (1 − a^(k+1)) / (1 − a)", yields,
-       (1 - a ** (np.array(sizes) + 1)) / (1 - a), atol=1e-12)  # fmt: skip
+       (1 - a ** (sizes + 1)) / (1 - a), atol=1e-12)  # fmt: skip
 
 # %% [markdown]
 # Real acceptances differ from place to place. As the output is the target's, take text that the target wrote and ask of each letter
@@ -259,48 +227,38 @@ agrees("tokens_per_call", "the geometric sum (1 − a^(k+1)) / (1 − a)", yield
 # A third arrangement *sorts* each text's, so that all the easy letters come first.
 
 # %%
-starts = rng(2).choice(len(test_ids) - 4, 16)
-prompts = torch.tensor([test_ids[i : i + 4] for i in starts])
+prompts = torch.tensor([vocabulary.encode(". ")] * 16)
 text = generate(CausalNGram(counts), prompts, 500, sample, cache=False, generator=generator(3))
 
 
 def log_p(letters: int) -> torch.Tensor:
-    """Of each letter of the texts, under a model that sees so many letters: (16, 500)."""
+    # log p of each letter under the model that sees so many: (16, 500).
     rows = torch.stack([seeing(letters)(row[:-1], 500) for row in text.tolist()])
-    return rows.gather(2, text[:, 4:, None])[..., 0].log()
+    return rows.gather(2, text[:, 2:, None])[..., 0].log()
 
 
-depths, log_target = range(1, 17), log_p(4)
-curves, means = {}, {}
+depths, log_target, curves = np.arange(1, 17), log_p(4), {}
 for letters in (1, 2, 3):
     kept = (log_p(letters) - log_target).exp().clamp(max=1)  # (16, 500)
-    means[letters] = kept.mean().item()
     order = torch.from_numpy(rng(4).permutation(kept.numel()))
     arranged = {"text": kept, "shuffled": kept.flatten()[order].view_as(kept),
                 "sorted": kept.sort(dim=1, descending=True).values}  # fmt: skip
-    curves[letters] = {name: np.array([spec.tokens_per_call(x, d) for d in depths])
-                       for name, x in arranged.items()}  # fmt: skip
-    curves[letters]["formula"] = np.array(
-        [spec.expected_tokens(means[letters], d) for d in depths]
-    )
-    shown = ", ".join(f"{name} {values[k - 1]:.3f}" for name, values in curves[letters].items())
-    print(
-        f"draft sees {letters}: a = {means[letters]:.2f}; tokens per call at k = {k}: {shown}"
-    )
+    curve = {name: np.array([spec.tokens_per_call(x, depth) for depth in depths])
+             for name, x in arranged.items()}  # fmt: skip
+    a = kept.mean().item()
+    curves[letters] = curve | {"formula": (1 - a ** (depths + 1)) / (1 - a)}
+    shown = ", ".join(f"{name} {values[k - 1]:.2f}" for name, values in curves[letters].items())
+    print(f"draft sees {letters}: a = {a:.2f}; k = {k}: {shown} tokens per call")
 
 mine = {name: values[k - 1] for name, values in curves[memory].items()}
-run = 1500 / len(calls)
-claim("run_matches_text", "tokens per call of the run at the top over those expected from text: distance to 1",
-      abs(run / mine["text"] - 1), at_most=0.12)  # fmt: skip
 claim("shuffled_is_formula", "acceptances shuffled: distance of tokens per call to the formula's, relative",
       abs(mine["shuffled"] / mine["formula"] - 1), at_most=0.01)  # fmt: skip
 claim("stretches_cost", "tokens per call lost because acceptances are in the text's order, not shuffled",
       1 - mine["text"] / mine["shuffled"], at_least=0.007)  # fmt: skip
 claim("sorted_costs_more", "tokens per call lost if each text's acceptances are sorted, not shuffled",
       1 - mine["sorted"] / mine["shuffled"], at_least=0.04)  # fmt: skip
-lost = (log_target - log_p(memory)).mean()
 claim("pruned_alone_is_another_model", "nats per letter that the pruned model loses on the target's text",
-      lost, at_least=0.3)  # fmt: skip
+      (log_target - log_p(memory)).mean(), at_least=0.3)  # fmt: skip
 
 # %% mystnb={"image": {"alt": "Two charts, one above the other, against the number of drafted letters per call, from 1 to 16. Above: tokens per target call for drafts that see one, two or three letters. Each curve rises and flattens, the first almost at once, the third latest and several times higher; dashed lines of the formula lie just above the solid ones. Below: modeled speed-up of the third draft. With a draft that costs a fiftieth of the target it rises well above 2; at a tenth it peaks and falls slowly; at three tenths it peaks early and falls below the dotted line at 1; in a full batch it lies below 1 from the start and keeps falling."}} tags=["hide-input"]
 fig, (above, below) = plt.subplots(2, 1, figsize=(5.4, 7.4))
@@ -308,28 +266,20 @@ for rank, (letters, curve) in enumerate(curves.items()):
     above.plot(depths, curve["formula"], "--", color=f"C{rank}", linewidth=1)
     above.plot(depths, curve["text"], "o-", color=f"C{rank}", label=f"sees {letters}")
 above.set(title="The formula (dashed) is a little too kind", ylabel="tokens per target call")
-best = curves[3]["text"]
-times = {f"c = {c}": best / (1 + np.array(depths) * c) for c in (0.02, 0.1, 0.3)}
-times["full batch"] = best / (1 + np.array(depths) * 1.02)
+times = {f"c = {c}": curves[3]["text"] / (1 + depths * c) for c in (0.02, 0.1, 0.3)}
+times["full batch"] = curves[3]["text"] / (1 + depths + depths * 0.02)
 for rank, (name, curve) in enumerate(times.items(), 3):
     below.plot(depths, curve, "o-", color=f"C{rank}", label=name)
 below.axhline(1, color="k", linestyle=":")
-below.set(
-    title="A costly draft or a full batch ends below 1", ylabel="speed-up in time, modeled"
-)
+below.set(title="Costly drafts and full batches lose", ylabel="speed-up in time, modeled")
 for ax in (above, below):
     ax.set(xlabel="drafted letters per call, k", xlim=(0, 21), xticks=range(0, 17, 4))
     label_lines(ax)
 plt.show()
 
 # %%
-past_knee = times["full batch"].max()
-claim("cheap_draft_pays", "modeled speed-up of the best draft at c = 0.02, best k",
-      times["c = 0.02"].max(), at_least=2.0, unit="×")  # fmt: skip
-claim("costly_draft_slows", "modeled speed-up of the best draft at c = 0.3, k = 16",
-      times["c = 0.3"][-1], at_most=0.95, unit="×")  # fmt: skip
 claim("full_batch_slows", "modeled speed-up of the best draft in a compute-bound batch, best k from 1",
-      past_knee, at_most=0.96, unit="×")  # fmt: skip
+      times["full batch"].max(), at_most=0.96, unit="×")  # fmt: skip
 
 # %% [markdown]
 # Shuffled acceptances obey the formula. In the text's order they yield a little less, and sorted clearly less, although each letter's
@@ -361,18 +311,17 @@ small, g = copy.deepcopy(big), generator(41)
 for weight in small.parameters():  # a draft that resembles the target
     weight.data += 0.1 * weight.data.std() * torch.randn(weight.shape, generator=g)
 first = torch.randint(50, (1, 5), generator=g)
-plain = generate(big, first, 100, greedy)[0, 5:].tolist()
+plain = generate(big, first, 100, greedy)[0, 5:]
 one_hot = [spec.Scorer(model, partial(top_p, p=0)) for model in (big, small)]
 fast = spec.speculative_generate(*one_hot, first[0].tolist(), 100, 4, spec.sampler(g))
-claim("greedy_is_greedy", "100 tokens of a small Transformer, drafted and checked with caches: places that "
-      "differ from plain greedy decoding", sum(x != y for x, y in zip(sum(fast, []), plain, strict=True)),
-      at_most=0)  # fmt: skip
-claim("greedy_saves", "target calls for these 100 tokens", len(fast), at_most=80)
+print(len(fast), "target calls for 100 tokens")
+claim("greedy_is_greedy", "two small Transformers with caches: tokens that differ from plain greedy decoding",
+      (torch.tensor([*itertools.chain(*fast)]) != plain).sum(), at_most=0)  # fmt: skip
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
 #
-# **"It saves computation."** It saves *passes*. Row one of the table above read three places per call to write fewer than two tokens, plus the draft's
+# **"It saves computation."** It saves *passes*. Row one of the table above reads three places per call, and writes fewer tokens, plus the draft's
 # own work. The arithmetic per token goes up; it is spent on units that would have stood idle waiting for weights.
 #
 # **"Prune, quantize or merge models: that speeds it up as well."** Pruning and [quantization](quantization_ptq_qat) speed up a pass if the

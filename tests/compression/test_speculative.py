@@ -18,8 +18,10 @@ from lmprep.compression.speculative import (
     Choose,
     Scorer,
     Scores,
+    acceptance,
     expected_tokens,
     generation_law,
+    ngram_scores,
     outcomes,
     residual,
     rolled_back,
@@ -30,6 +32,7 @@ from lmprep.compression.speculative import (
     tokens_per_call,
 )
 from lmprep.foundations.decoding import greedy, temperature, top_p
+from lmprep.foundations.ngram import WittenBellLM
 
 seeds = st.integers(0, 2**32)
 
@@ -87,10 +90,15 @@ def test_residual_of_equal_distributions_is_the_target() -> None:
     assert torch.equal(residual(p, p), p)
 
 
+def test_acceptance_by_hand() -> None:
+    p, q = torch.tensor([0.5, 0.25, 0.25, 0.0]), torch.tensor([0.25, 0.25, 0.5, 0.0])
+    assert acceptance(p, q).tolist() == [1.0, 1.0, 0.5, 0.0]
+
+
 @given(V=st.integers(1, 6), zeros=st.booleans(), seed=seeds)
 def test_kept_and_replaced_add_up_to_the_target(V: int, zeros: bool, seed: int) -> None:
     p, q = distributions(2, V, seed=seed, zeros=zeros)
-    kept = torch.minimum(p, q)
+    kept = q * acceptance(p, q)
     assert torch.allclose(kept + (1 - kept.sum()) * residual(p, q), p, atol=1e-14, rtol=0)
 
 
@@ -160,31 +168,26 @@ def test_the_law_of_generate_is_the_targets(tokens: int) -> None:
     assert law == pytest.approx(after, abs=1e-13)
 
 
-def test_draws_have_the_targets_law() -> None:
+def test_draws_have_the_targets_law(monkeypatch: pytest.MonkeyPatch) -> None:
     """A chi-square test of 2,000 draws of two tokens; the wrong replacement fails it."""
     scipy_special = pytest.importorskip("scipy.special")
     target, draft = random_model(3, 4, 0), random_model(3, 4, 1)
     wanted = joint(target, 3, 2)
     choose = sampler(generator(2))
 
-    def from_p(p: Tensor, q: Tensor, drafted: Any, choose: Choose) -> list[int]:
-        keep = min(1.0, float(p[0, drafted[0]] / q[0, drafted[0]]))
-        if not choose(torch.tensor([1 - keep, keep])):
-            return [choose(p[0])]
-        return [drafted[0], choose(p[1])]
-
-    def p_value(accept: Any, n: int = 2000) -> float:
+    def p_value(n: int = 2000) -> float:
         seen = dict.fromkeys(wanted, 0)
         for _ in range(n):
             ids: list[int] = []
             while len(ids) < 2:
-                ids += speculative_step(target, draft, ids, 1, choose, accept)
+                ids += speculative_step(target, draft, ids, 1, choose)
             seen[tuple(ids[:2])] += 1
         statistic = sum((seen[x] - n * p) ** 2 / (n * p) for x, p in wanted.items())
         return float(scipy_special.chdtrc(len(wanted) - 1, statistic))
 
-    assert p_value(speculative_accept) > 1e-3
-    assert p_value(from_p) < 1e-6
+    assert p_value() > 1e-3
+    monkeypatch.setattr("lmprep.compression.speculative.residual", lambda p, q: p)
+    assert p_value() < 1e-6
 
 
 @given(V=st.integers(2, 4), seed=seeds)
@@ -282,6 +285,15 @@ def test_the_cache_does_not_change_the_scores() -> None:
         with torch.no_grad():
             wanted = (model(torch.tensor([asked]))[0, -n:] / 0.7).softmax(-1)
         assert torch.allclose(scorer(asked, n), wanted, atol=1e-12)
+
+
+@pytest.mark.parametrize("memory", [0, 1, 2, 9])
+def test_pruned_counts_are_those_of_a_lower_order(memory: int) -> None:
+    text = torch.randint(4, (200,), generator=generator()).tolist()
+    full, lower = WittenBellLM(4, 4).fit(text), WittenBellLM(min(memory, 3) + 1, 4).fit(text)
+    found = ngram_scores(full, memory)(text[:20], 20)
+    wanted = [lower.probs(text[:end]).tolist() for end in range(1, 21)]
+    assert found.tolist() == wanted
 
 
 def test_tokens_are_read_once() -> None:
@@ -404,6 +416,8 @@ def test_others_refuse() -> None:
         Scorer(gpt(0).train())
     with pytest.raises(ValueError, match="n must"):
         Scorer(gpt(0))([1, 2], 3)
+    with pytest.raises(ValueError, match="memory must"):
+        ngram_scores(WittenBellLM(2, 3), -1)
     with pytest.raises(ValueError, match="length must"):
         rolled_back(KVCache(1, 1, 1, 4, 2), 1)
     assert speculative_generate(model, model, [0], 0, 1, choose) == []

@@ -8,18 +8,29 @@ follows every possible one. So what is sampled and what is enumerated is the sam
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from lmprep.architectures.generate import CausalLM, KVCache
 from lmprep.foundations.decoding import Filter
+from lmprep.foundations.ngram import WittenBellLM
 
 Choose = Callable[[Tensor], int]
 Scores = Callable[[list[int], int], Tensor]
 """`scores(ids, n)`: distributions (n, V) of the next token after `ids`, last, and after each of the n − 1
-prefixes before it. A `Scorer` makes one of a model."""
+prefixes before it. `Scorer` makes one of a network, `ngram_scores` of counts."""
 Step = Callable[[list[int], Choose], list[int]]
 Outcome = TypeVar("Outcome")
+
+
+def acceptance(p: Tensor, q: Tensor) -> Tensor:
+    """With which probability each token is kept if it is drafted: min(1, p / q).
+
+    Args:
+        p, q: distributions (V,) of the target and of the draft. Where q is 0, so is the result.
+    """
+    return torch.minimum(p, q) / q.where(q > 0, 1)
 
 
 def residual(p: Tensor, q: Tensor) -> Tensor:
@@ -37,8 +48,6 @@ def residual(p: Tensor, q: Tensor) -> Tensor:
 def speculative_accept(p: Tensor, q: Tensor, draft: Sequence[int], choose: Choose) -> list[int]:
     """Keep a draft's tokens up to the first that is rejected, and add one token of the target's own.
 
-    Token x at place i is kept with probability min(1, p[i, x] / q[i, x]).
-
     Args:
         p: (k + 1, V), the target's distributions at the k places of the draft and after it.
         q: (k, V), the distributions that the draft was drawn from.
@@ -55,20 +64,13 @@ def speculative_accept(p: Tensor, q: Tensor, draft: Sequence[int], choose: Choos
     """
     _check_distributions(p, q, draft)
     for i, token in enumerate(draft):
-        keep = (p[i, token] / q[i, token]).clamp(max=1)
+        keep = acceptance(p[i], q[i])[token]
         if not choose(torch.stack([1 - keep, keep])):
             return [*draft[:i], choose(residual(p[i], q[i]))]
     return [*draft, choose(p[-1])]
 
 
-def speculative_step(
-    target: Scores,
-    draft: Scores,
-    ids: list[int],
-    k: int,
-    choose: Choose,
-    accept: Callable[[Tensor, Tensor, Sequence[int], Choose], list[int]] = speculative_accept,
-) -> list[int]:
+def speculative_step(target: Scores, draft: Scores, ids: list[int], k: int, choose: Choose) -> list[int]:
     """Draft k tokens after `ids`, one call each, check them with one call of the target; the new tokens.
 
     Args:
@@ -76,10 +78,9 @@ def speculative_step(
         ids: the tokens so far.
         k: tokens to draft, 0 or more.
         choose: maps weights to an index.
-        accept: what decides, called as `speculative_accept` is.
 
     Raises:
-        ValueError: k is negative; or as `accept`.
+        ValueError: k is negative; or as `speculative_accept`.
     """
     if k < 0:
         raise ValueError(f"k must be 0 or more, got {k}")
@@ -90,7 +91,7 @@ def speculative_step(
         drafted.append(choose(distributions[-1]))
     p = target([*ids, *drafted], k + 1)  # (k + 1, V)
     q = torch.stack(distributions) if distributions else p[:0]  # (k, V)
-    return accept(p, q, drafted, choose)
+    return speculative_accept(p, q, drafted, choose)
 
 
 def speculative_generate(
@@ -155,6 +156,25 @@ class Scorer:
         logits = self.model(torch.tensor([ids[known:]]), cache=self.cache)[0, -n:].double()  # (n, V)
         self.seen = list(ids)
         return (logits if self.reshape is None else self.reshape(logits)).softmax(-1)
+
+
+def ngram_scores(counts: WittenBellLM, memory: int) -> Scores:
+    """An n-gram model as a `Scores`, pruned to contexts of at most `memory` tokens.
+
+    From `order` − 1 on nothing is pruned.
+
+    Raises:
+        ValueError: `memory` is negative.
+    """
+    if memory < 0:
+        raise ValueError(f"memory must be 0 or more, got {memory}")
+
+    def scores(ids: list[int], n: int) -> Tensor:
+        ends = range(len(ids) - n + 1, len(ids) + 1)
+        rows = [counts.probs(ids[max(0, end - memory) : end]) for end in ends]
+        return torch.from_numpy(np.stack(rows))  # (n, V), float64
+
+    return scores
 
 
 def rolled_back(cache: KVCache, length: int) -> KVCache:
