@@ -227,34 +227,34 @@ agrees("tokens_per_call", "the geometric sum (1 − a^(k+1)) / (1 − a)", yield
 # A third arrangement *sorts* each text's, so that all the easy letters come first.
 
 # %%
-prompts = torch.tensor([vocabulary.encode(". ")] * 16)
+prompts = torch.tensor([vocabulary.encode(". ")] * 10)
 text = generate(CausalNGram(counts), prompts, 500, sample, cache=False, generator=generator(3))
 
 
 def log_p(letters: int) -> torch.Tensor:
-    # log p of each letter under the model that sees so many: (16, 500).
+    # log p of each letter under the model that sees so many: (10, 500).
     rows = torch.stack([seeing(letters)(row[:-1], 500) for row in text.tolist()])
     return rows.gather(2, text[:, 2:, None])[..., 0].log()
 
 
-depths, log_target, curves = np.arange(1, 17), log_p(4), {}
+depths, log_target, curves = np.array([1, 2, 3, 4, 6, 8, 12, 16]), log_p(4), {}
 for letters in (1, 2, 3):
-    kept = (log_p(letters) - log_target).exp().clamp(max=1)  # (16, 500)
+    kept = (log_p(letters) - log_target).exp().clamp(max=1)  # (10, 500)
     order = torch.from_numpy(rng(4).permutation(kept.numel()))
     arranged = {"text": kept, "shuffled": kept.flatten()[order].view_as(kept),
                 "sorted": kept.sort(dim=1, descending=True).values}  # fmt: skip
-    curve = {name: np.array([spec.tokens_per_call(x, depth) for depth in depths])
+    curve = {name: np.array([spec.tokens_per_call(x, int(depth)) for depth in depths])
              for name, x in arranged.items()}  # fmt: skip
     a = kept.mean().item()
     curves[letters] = curve | {"formula": (1 - a ** (depths + 1)) / (1 - a)}
-    shown = ", ".join(f"{name} {values[k - 1]:.2f}" for name, values in curves[letters].items())
+    shown = ", ".join(f"{name} {x[depths == k][0]:.2f}" for name, x in curves[letters].items())
     print(f"draft sees {letters}: a = {a:.2f}; k = {k}: {shown} tokens per call")
 
-mine = {name: values[k - 1] for name, values in curves[memory].items()}
+mine = {name: values[depths == k].item() for name, values in curves[memory].items()}
 claim("shuffled_is_formula", "acceptances shuffled: distance of tokens per call to the formula's, relative",
       abs(mine["shuffled"] / mine["formula"] - 1), at_most=0.01)  # fmt: skip
 claim("stretches_cost", "tokens per call lost because acceptances are in the text's order, not shuffled",
-      1 - mine["text"] / mine["shuffled"], at_least=0.007)  # fmt: skip
+      1 - mine["text"] / mine["shuffled"], at_least=0.005)  # fmt: skip
 claim("sorted_costs_more", "tokens per call lost if each text's acceptances are sorted, not shuffled",
       1 - mine["sorted"] / mine["shuffled"], at_least=0.04)  # fmt: skip
 claim("pruned_alone_is_another_model", "nats per letter that the pruned model loses on the target's text",
@@ -321,8 +321,8 @@ claim("greedy_is_greedy", "two small Transformers with caches: tokens that diffe
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
 #
-# **"It saves computation."** It saves *passes*. Row one of the table above reads three places per call, and writes fewer tokens, plus the draft's
-# own work. The arithmetic per token goes up; it is spent on units that would have stood idle waiting for weights.
+# **"It saves computation."** It saves *passes*. In row one of the table above the target reads three places per call and
+# writes fewer tokens, and the draft works on top of it. The arithmetic per token goes up; it is spent on units that would have stood idle waiting for weights.
 #
 # **"Prune, quantize or merge models: that speeds it up as well."** Pruning and [quantization](quantization_ptq_qat) speed up a pass if the
 # kernels use them, and change the model. "Merging" names three things. An ensemble of $n$ models costs $n$ passes, averaged weights cost one and speed up nothing,

@@ -330,9 +330,9 @@ def _check_distributions(p: Tensor, q: Tensor, draft: Sequence[int]) -> None:
             f"for {k} drafted tokens p must be ({k + 1}, V) and q ({k}, V), "
             f"got {tuple(p.shape)} and {tuple(q.shape)}"
         )
-    for name, rows in (("p", p), ("q", q)):
-        if not ((rows >= 0).all() and ((rows.sum(-1) - 1).abs() < 1e-4).all()):
-            raise ValueError(f"the rows of {name} must be probabilities that sum to 1: logits, perhaps?")
+    rows = torch.cat([p, q])
+    if not ((rows >= 0).all() and ((rows.sum(-1) - 1).abs() < 1e-4).all()):
+        raise ValueError("the rows of p and q must be probabilities that sum to 1: logits, perhaps?")
     for i, token in enumerate(draft):
         if not (0 <= token < p.size(1) and q[i, token] > 0):
             raise ValueError(f"draft[{i}] = {token} has q = 0: it cannot have been drawn from q")
