@@ -80,7 +80,7 @@ from lmprep.practice import check
 _ = setup()
 
 # %% [markdown]
-# ## Twelve target calls, word for word
+# ## Twelve target calls, letter by letter
 #
 # The target is a 5-gram model of the letters in Python's manual: it sees the last four letters. The draft is the same
 # table of counts *pruned*: contexts of more than two letters are gone. Each line below is one call of the target. Left of the bar
@@ -224,7 +224,7 @@ agrees("tokens_per_call", "the geometric sum (1 − a^(k+1)) / (1 − a)", yield
 # Real acceptances differ from place to place. As the output is the target's, take text that the target wrote and ask of each letter
 # $x$ whether it was drafted and kept, or put in. By Bayes' rule it was kept with probability $\min(p, q)/p = \min(1, q(x)/p(x))$, independently of the
 # other letters, given the text. So the expected number of calls follows from the text without drawing anything. Its control is the same acceptances *shuffled*.
-# A third arrangement *sorts* each text's, so that all the easy letters come first.
+# A third arrangement *sorts* each text's, so that all the easy letters come first. Printed are the mean acceptance and the tokens per call.
 
 # %%
 prompts = torch.tensor([vocabulary.encode(". ")] * 10)
@@ -248,7 +248,7 @@ for letters in (1, 2, 3):
     a = kept.mean().item()
     curves[letters] = curve | {"formula": (1 - a ** (depths + 1)) / (1 - a)}
     shown = ", ".join(f"{name} {x[depths == k][0]:.2f}" for name, x in curves[letters].items())
-    print(f"draft sees {letters}: a = {a:.2f}; k = {k}: {shown} tokens per call")
+    print(f"draft sees {letters}: a = {a:.2f}; k = {k}: {shown}")
 
 mine = {name: values[depths == k].item() for name, values in curves[memory].items()}
 claim("shuffled_is_formula", "acceptances shuffled: distance of tokens per call to the formula's, relative",
