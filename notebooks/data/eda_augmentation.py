@@ -1,0 +1,451 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   lmprep:
+#     asked: 2
+#     level: 2
+#     needs: [naive_bayes_vs_logistic]
+#     question_zh: 如何进行语言模型的数据增强？
+#     short: Text augmentation with EDA
+#     source: S18
+#     tasks:
+#     - synonym_replace
+# ---
+
+# %% [markdown]
+# # Implement EDA. When does it help, and when does it flip labels?
+
+# %% [markdown] tags=["answer"]
+# ## The 30-second answer
+#
+# EDA makes copies of training texts by four edits: replace words by synonyms, insert a synonym, swap two words, delete words.
+# Synonyms help if they carry the label to words that the training set lacks and the test set has. That gain is largest at middle
+# sizes. Deleting or moving a negation can reverse a label, so I protect negations and the words they act on. Plain copies, with
+# regularization tuned for each arm, are the control. For Chinese I segment first.
+#
+# :::{dropdown} The two-minute answer
+# A synonym table is knowledge from outside. A model that counts words knows nothing of *spotless* until *spotless* turns up; the table lets a
+# text with *clean* speak for it. With very few texts, most groups of synonyms are still unseen. With many, each word has been seen by itself. So the gain
+# rises and falls, and I can estimate it without training: which share of the test's unseen words has a synonym in the training texts?
+#
+# Eight copies beside each original also multiply its weight in the loss by nine, which is the same as a penalty nine times weaker.
+# Whoever keeps the penalty fixed measures both at once. So every arm gets a penalty of its own, chosen on held-out texts; then plain
+# copies do nothing.
+#
+# Labels: deleting *not* reverses one, deleting the adjective leaves none. Swaps move *not* behind its adjective, and insertion adds the adjective without *not*.
+# In Chinese the same holds for 不 and 没, once a segmenter has made them words of their own. I read
+# twenty copies before I train on twenty thousand.
+#
+# On a pretrained model I expect little: it has met the synonyms already.
+# :::
+
+# %% [markdown] tags=["rubric"]
+# ## What the interviewer listens for
+#
+# - Junior: names the four edits; applies them to training texts alone, after the split.
+# - Junior: segments Chinese first, because splitting at spaces finds a single word.
+# - Mid: exact counts: n different places or all that can change, each to another word; the number of deletions is binomial.
+# - Mid: says how each edit can spoil a label, and what to protect.
+# - Mid: compares with plain copies, and tunes regularization for each arm.
+# - Senior: explains why the gain is a hump over the number of texts, and estimates it before training.
+# - Senior: asks which knowledge the table brings in, and why a pretrained model may have it already.
+
+# %% tags=["hide-input"]
+import matplotlib.pyplot as plt
+import numpy as np
+
+from lmprep.data import augment
+from lmprep.data.augment import eda, hotel_remarks, mark_negation, remark_label, synonym_replace
+from lmprep.data.corpora import chinese_reviews, chinese_words
+from lmprep.evidence import agrees, claim
+from lmprep.foundations.classify import MultinomialNB
+from lmprep.notebook import rng, setup, show
+from lmprep.practice import check
+
+_ = setup()  # the page stays on the CPU
+
+# %% [markdown]
+# ## 不推荐 without 不 is a recommendation
+#
+# 房间很安静，但是卫生间不干净，不推荐。 *The room is quiet, but the bathroom is not clean; not recommended.* Python's `split()` finds one
+# word in it, as in any Chinese sentence without spaces, and no English thesaurus lists that word. So nothing can be replaced, and deletion
+# takes all or nothing. [The code published with EDA](https://github.com/jasonwei20/eda_nlp) keeps only the letters a to z, which leaves nothing of Chinese.
+#
+# Words come first. Here a segmenter takes, at each place, the longest word of a dictionary. Then a table of synonyms, written for this page,
+# and the edits of {cite:t}`wei2019eda`:
+
+# %%
+show(augment.segment, augment.random_insert, augment.random_swap, augment.random_delete)
+
+# %%
+chinese = augment.synonym_table(augment.CHINESE_GROUPS)
+words = chinese_words().keys() | chinese.keys()
+source, review = "你好，世界！", "房间很安静，但是卫生间不干净，不推荐。"
+print(source.split(), augment.segment(source, words))
+print("".join(synonym_replace(augment.segment(source, words), chinese, 1, rng(1))))
+tokens = augment.segment(review, words)
+print(" ".join(tokens))
+for copy in eda(tokens, chinese, rng(2), n_aug=8):
+    print("  ", "".join(copy))
+
+# %% [markdown]
+# `eda` uses each edit equally often, here twice. An edit changes a tenth of the words, but at least one; deletion drops each word with
+# that probability, so the number of deletions is binomial. Synonym replacement, the edit that your turn below asks for, changes exactly $n$ different places,
+# or all that have a synonym if those are fewer. Read the copies as a customer would: which
+# of them has lost or moved a 不?
+#
+# ## A table tells what a word means before it has been seen
+#
+# To count accidents we need texts whose label is known after any edit. `hotel_remarks` draws some: *last week the inn was not tidy for us*. Each has
+# one adjective of 80: eight groups of five synonyms for praise, and eight for complaints. Before it stands *not* in 30 % of the remarks, else a word
+# such as *very*. *Not* turns around every adjective after it. `remark_label` reads the label off any list of words; it says `None` where
+# praise and complaint cancel or no adjective is left.
+#
+# The classifier is [naive Bayes](../foundations/naive_bayes_vs_logistic). Words after a negator count as words of their own, such as `not_tidy`
+# {cite:p}`pang2002thumbs`. A word that occurs $c_1$ times in praise and $c_0$ times in complaints weighs $\log \frac{c_1 + a}{c_0 + a}$,
+# up to a constant. The smoothing $a$ is its regularization.
+
+# %%
+# Try: negated = 0.0. Nothing is left to flip, and deletion costs nothing without protection too.
+# Or num_copies = 1: less of the table reaches the training set, and the thesis breaks.
+sizes, middle, draws = (25, 50, 100, 200, 400), 100, 3  # remarks to train on, draws of each size
+num_copies, negated = 8, 0.3
+smoothings = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+
+adjectives = augment.POSITIVE_GROUPS + augment.NEGATIVE_GROUPS
+synonyms = augment.synonym_table(adjectives + augment.PLACE_GROUPS)
+deck = rng(3).permutation(np.concatenate(adjectives)).reshape(-1, 5).tolist()
+shuffled = augment.synonym_table([*deck, *augment.PLACE_GROUPS])
+protected = augment.NEGATORS.union(*adjectives)
+
+
+# %%
+class WordCounts:
+    """Counts words by class; chooses the smoothing on held-out texts, and tests."""
+
+    def __init__(self, words, held, test) -> None:
+        both = sorted({*words, *(f"not_{word}" for word in words)})
+        self.column = {word: i for i, word in enumerate(both)}
+        self.sets = [(*self.encode(texts), np.array(labels)) for texts, labels in (held, test)]
+
+    def encode(self, texts) -> tuple[np.ndarray, np.ndarray]:
+        """The columns of all words, (W,), and where each text begins, (N,)."""
+        rows = [[self.column[word] for word in mark_negation(text)] for text in texts]
+        return np.concatenate(rows), np.cumsum([0, *map(len, rows[:-1])])
+
+    def count(self, texts, labels) -> np.ndarray:  # (2, V)
+        (flat, starts), width = self.encode(texts), len(self.column)
+        label = np.repeat(labels, np.diff([*starts, len(flat)]))
+        return np.bincount(flat + width * label, minlength=2 * width).reshape(2, width)
+
+    def accuracies(self, counts) -> tuple[float, float]:
+        """On the test texts, with smoothing 1 and with the best one on held-out texts."""
+        found = []
+        for smoothing in smoothings:
+            # Naive Bayes reads sums over a class, so two sums may stand for all texts.
+            w, b = MultinomialNB(smoothing).fit(counts, [0, 1]).linear()
+            found.append([((np.add.reduceat(w[flat], starts) + b > 0) == labels).mean()
+                          for flat, starts, labels in self.sets])  # fmt: skip
+        return found[smoothings.index(1.0)][1], max(found, key=lambda pair: pair[0])[1]
+
+    def compare(self, texts, labels, arms) -> dict[str, tuple[float, float]]:
+        """Accuracies after training on the texts and, for each arm, its copies of them too."""
+        alone = self.count(texts, labels)
+        found = {"no copies": self.accuracies(alone)}
+        for name, arm in arms.items():
+            copies = [(copy, y) for text, y in zip(texts, labels, strict=True) for copy in arm(text)]
+            found[name] = self.accuracies(alone + self.count(*zip(*copies, strict=True)))
+        return found
+
+
+def mean_over_draws(found: list[dict]) -> dict[str, np.ndarray]:  # name -> (smoothing 1, chosen)
+    return {name: np.mean([each[name] for each in found], axis=0) for name in found[0]}
+
+
+# %% [markdown]
+# Each arm adds eight copies of every remark. *Shuffled table* is the same edit, but the 80 adjectives were dealt into groups at random.
+# *Deletion* drops each word with probability 0.3.
+
+# %%
+random, negators = rng(4), augment.NEGATORS
+
+
+def copies_by(edit, *settings):
+    return lambda text: [edit(text, *settings) for _ in range(num_copies)]
+
+
+arms = {"plain copies": copies_by(list), "synonyms": copies_by(synonym_replace, synonyms, 1, random),
+        "shuffled table": copies_by(synonym_replace, shuffled, 1, random)}  # fmt: skip
+more = {"EDA": lambda text: eda(text, synonyms, random, n_aug=num_copies),
+        "EDA, protected": lambda text: eda(text, synonyms, random, n_aug=num_copies, protect=protected),
+        "deletion": copies_by(augment.random_delete, 0.3, random),
+        "deletion, not protected": copies_by(augment.random_delete, 0.3, random, negators)}  # fmt: skip
+held, test = (hotel_remarks(n, rng(k), negated=negated) for n, k in ((500, 5), (1500, 6)))
+remarks = WordCounts({word for text in held[0] + test[0] for word in text} | synonyms.keys(), held, test)
+training = {n: [hotel_remarks(n, rng(10 * n + k), negated=negated) for k in range(draws)] for n in sizes}
+accuracy = {n: mean_over_draws([remarks.compare(*known, arms | (more if n == middle else {}))
+                                for known in training[n]]) for n in sizes}  # fmt: skip
+
+print(f"{middle} remarks: accuracy with   smoothing 1    chosen    opposite labels in copies")
+for name, (fixed, chosen) in accuracy[middle].items():
+    arm = (arms | more).get(name, lambda text: [text])
+    wrong = np.mean([remark_label(c) == 1 - y for t, y in zip(*test, strict=True) for c in arm(t)[:2]])
+    print(f"{name:28}{fixed:13.3f}{chosen:10.3f}{wrong:16.3f}")
+
+# %%
+gain = {n: accuracy[n]["synonyms"] - accuracy[n]["no copies"] for n in sizes}  # each (2,)
+at = {name: pair for name, pair in accuracy[middle].items()}
+claim("synonyms_beat_copies", f"{middle} remarks, smoothing chosen for each arm: accuracy that synonym copies "
+      "add to plain copies", (at["synonyms"] - at["plain copies"])[1], at_least=0.09, thesis=True)  # fmt: skip
+claim("shuffled_table", f"{middle} remarks, smoothing chosen: accuracy that the same edit adds with a shuffled "
+      "table", (at["shuffled table"] - at["no copies"])[1], at_most=-0.02)  # fmt: skip
+claim("hump", f"gain from synonyms with {middle} remarks, minus the larger of the gains with {sizes[0]} and "
+      f"{sizes[-1]}", gain[middle][1] - max(gain[sizes[0]][1], gain[sizes[-1]][1]), at_least=0.05)  # fmt: skip
+
+# %% [markdown]
+# With the smoothing chosen for each arm, synonyms lead by far, and the shuffled table falls below no copies at all. So it is the table's
+# knowledge that helps, not the variety. EDA gains less than synonyms, because only a quarter of its copies replace anything.
+#
+# When does such knowledge count? Take a certain adjective of a new remark, in the share $s$ of remarks to which it belongs: 0.7 without *not*, 0.3 with it.
+# It is one of 80, so $n$ remarks lack it with probability $(1 - s/80)^n$; then the classifier has to toss a coin. They lack its whole group
+# with probability $(1 - 5s/80)^n$. A table can help between the two, and at best it turns the coin into an answer:
+#
+# $$
+# \text{gain} \le \tfrac12 \sum_{s \in \{0.7,\, 0.3\}} s \left[ \left(1 - \tfrac{s}{80}\right)^n - \left(1 - \tfrac{5s}{80}\right)^n \right] .
+# $$
+#
+# For small $n$ both powers are near 1, for large $n$ both near 0: a hump. The figure's upper half draws it dashed.
+
+# %% mystnb={"image": {"alt": "Two charts, one above the other. Above: accuracy gained over no copies against the number of training remarks, 25 to 400. Synonyms rise to a peak between 50 and 200 remarks and fall again, below a dashed curve, the most that the table could give. Plain copies at a fixed smoothing gain too, about half as much at their peak. The shuffled table falls ever further below zero. Below: share of negated remarks against the deletion rate, 0 to one half. Without protection, the share with the opposite label rises to one quarter. With not protected it stays zero."}} tags=["hide-input"]
+_, (above, below) = plt.subplots(2, 1, figsize=(6.4, 6.8))
+for name, column, style in (("synonyms", 1, "C0o-"), ("plain copies", 0, "C1s-"), ("shuffled table", 1, "C3^-")):
+    line = [accuracy[n][name][column] - accuracy[n]["no copies"][column] for n in sizes]
+    above.plot(sizes, line, style, label=name + ("" if column else ", smoothing fixed at 1"))
+n = np.geomspace(sizes[0], sizes[-1], 60)
+most = sum(s / 2 * ((1 - s / 80) ** n - (1 - 5 * s / 80) ** n) for s in (0.7, 0.3))
+above.plot(n, most, "k--", linewidth=1, label="the most a table can give")
+above.set(xscale="log", ylabel="accuracy gained", xlabel="remarks to train on",
+          title="Synonyms help most at middle sizes; a shuffled table harms")  # fmt: skip
+above.set_xticks(sizes, sizes)
+rates, turned = np.linspace(0, 0.5, 6), hotel_remarks(1000, rng(7), negated=1.0)
+for name, keep, color in (("nothing", (), "C1"), ("not", negators, "C0")):
+    labels = [[remark_label(augment.random_delete(t, p, random, keep)) for t in turned[0]] for p in rates]
+    opposite = [np.mean([a == 1 - y for a, y in zip(row, turned[1], strict=True)]) for row in labels]
+    below.plot(rates, opposite, color + "o-", label=f"opposite label, {name} protected")
+    none = [np.mean([a is None for a in row]) for row in labels]
+    below.plot(rates, none, color + "x:", label=f"no label, {name} protected")
+below.set(xlabel="probability of deleting a word", ylabel="share of copies",
+          title="Remarks with “not”: deletion reverses labels until “not” is protected")  # fmt: skip
+_ = above.legend(), below.legend()
+plt.show()
+
+# %% [markdown]
+# The measured gain stays below the dashed line: half of the copies replace the word for the place instead of the adjective, and chance differences in the other
+# words do their part.
+#
+# ## With a fixed smoothing, plain copies already gain
+#
+# Look again at the table and at the orange line: with smoothing 1, *plain copies* gain too, though they bring no word that was not there. Eight copies
+# beside the original multiply counts by nine, and
+#
+# $$
+# \log \frac{9c_1 + a}{9c_0 + a} = \log \frac{c_1 + a/9}{c_0 + a/9} .
+# $$
+#
+# Copying *is* a smoothing nine times weaker, and smoothing 1 happened to be too strong. In logistic regression the sum of the losses grows ninefold against the same
+# penalty, which comes to $9C$ in scikit-learn's terms.
+
+# %%
+counts = remarks.count(*training[middle][0])
+(w, _), (same, _) = (MultinomialNB(a).fit(k * counts, [0, 1]).linear() for k, a in ((9, 9.0), (1, 1.0)))
+claim("copies_are_smoothing", "weights after nine times the counts with smoothing 9, and after the counts with "
+      "smoothing 1: largest difference", abs(w - same).max(), at_most=1e-12)  # fmt: skip
+claim("copies_share", f"{middle} remarks, smoothing 1: share of the gain from synonyms that plain copies bring",
+      ((at["plain copies"] - at["no copies"]) / (at["synonyms"] - at["no copies"]))[0], at_least=0.25)  # fmt: skip
+
+# %% [markdown]
+# So whoever compares synonyms with no copies at one fixed setting reports two effects as one, here about half and half. Plain copies are the control that
+# tells them apart, and a choice of the smoothing for each arm removes the second effect. We choose on 500 held-out remarks, more than a small project would have;
+# cross-validation on the training texts would do, if copies stay in the fold of their original.
+#
+# ## Three of the four edits can spoil a label
+#
+# *last week the inn was **not tidy** for us*: nine words, *not* the sixth, the adjective the seventh, and two words with synonyms, *inn* and *tidy*.
+# One edit of each kind, counted by hand:
+#
+# | edit | opposite label | no label | because |
+# |---|---|---|---|
+# | replace | 0 | 0 | the table keeps praise and complaint apart |
+# | insert | 0 | ½ · 6/10 | a synonym of *tidy* lands in one of the six gaps before *not*, and cancels *not tidy* |
+# | swap | 8/36 | 0 | of 36 pairs, 8 leave *not* behind the adjective |
+# | delete, p = 0.1 | 0.1 · 0.9 | 0.1 | *not* goes and *tidy* stays; *tidy* goes |
+
+# %%
+cases = hotel_remarks(4000, rng(8), negated=1.0)
+
+
+def audit(keep=()) -> np.ndarray:
+    """Shares of copies with the opposite label and with none, for each edit: (4, 2)."""
+    edits = (lambda t: synonym_replace(t, synonyms, 1, random), lambda t: augment.random_swap(t, 1, random, keep),
+             lambda t: augment.random_insert(t, synonyms, 1, random, keep),
+             lambda t: augment.random_delete(t, 0.1, random, keep))  # fmt: skip
+    read = [[(remark_label(edit(t)), y) for t, y in zip(*cases, strict=True)] for edit in edits]
+    return np.array([[np.mean([a == 1 - y for a, y in row]), np.mean([a is None for a, _ in row])]
+                     for row in read])  # fmt: skip
+
+
+by_hand = [[0, 0], [8 / 36, 0], [0, 0.3], [0.09, 0.1]]  # replace, swap, insert, delete
+agrees("label_audit", "the fractions in the table, within four standard errors", audit(), by_hand, atol=0.03)
+claim("protected", "copies of remarks with “not” whose label changed or went, if negators and adjectives are "
+      "protected in all but replacement", audit(protected).sum(), at_most=0)  # fmt: skip
+claim("deletion_costs", f"{middle} remarks, smoothing chosen: accuracy lost by adding copies with 30 % deletion",
+      (at["no copies"] - at["deletion"])[1], at_least=0.025)  # fmt: skip
+claim("not_protected", f"{middle} remarks, smoothing chosen: accuracy lost by the same copies if “not” is "
+      "protected", (at["no copies"] - at["deletion, not protected"])[1], at_most=0.015)  # fmt: skip
+
+# %% [markdown]
+# Protection leaves nothing to spoil: protected words are not deleted or moved, and no synonym of them is inserted. Replacing them is still allowed, because there the table
+# vouches for the label.
+#
+# Deletion costs accuracy, and protecting *not* alone restores it, although adjectives still go missing. So the harm
+# comes from the opposite labels; a copy without adjective teaches this classifier nothing either way. It falls on the wrong target, too: *not tidy* without *not* counts
+# *tidy* as a complaint. Even when protected, deletion gains nothing here. What it might do for models that read word
+# order is not tested. Nor can anybody audit real labels like this; there, read a sample.
+#
+# ## On real reviews the gain lasts until the smoothing is chosen
+#
+# Now Chinese customers' reviews of hotels, books and computers, segmented as above, with the table of 49 groups, four copies, and negators protected.
+
+# %%
+reviews = chinese_reviews()
+split = {name: ([augment.segment(text, words) for text in reviews[name]["text"][:most]],
+                reviews[name]["label"][:most])
+         for name, most in (("train", 1600), ("validation", 500), ("test", 1000))}  # fmt: skip
+known = {word for texts, _ in split.values() for text in texts for word in text} | chinese.keys()
+bag, num_copies = WordCounts(known, split["validation"], split["test"]), 4
+review_arms = {"plain copies": copies_by(list), "synonyms": copies_by(synonym_replace, chinese, 2, random),
+               "EDA, not protected": lambda text: eda(text, chinese, random, n_aug=4, protect=negators)}  # fmt: skip
+
+
+def deal(n: int, k: int) -> tuple[list, list]:
+    chosen = rng(10 * n + k).choice(1600, n, replace=False)
+    return tuple([column[i] for i in chosen] for column in split["train"])
+
+
+on_reviews = {n: mean_over_draws([bag.compare(*deal(n, k), review_arms) for k in range(4)]) for n in (100, 400)}
+for n, rows in on_reviews.items():
+    print(f"{n} reviews: accuracy with{'smoothing 1':>16}{'chosen':>10}")
+    for name, (fixed, chosen) in rows.items():
+        print(f"  {name:24}{fixed:14.3f}{chosen:10.3f}")
+
+
+# %%
+def within_reach(train, test, table) -> float:
+    """Share of test texts with a word that is not in the training texts, though a synonym is."""
+    seen = {word for text in train for word in mark_negation(text)}
+
+    def reached(word: str) -> bool:
+        bare = word.removeprefix("not_")
+        others = (word.replace(bare, other) for other in table.get(bare, ()))
+        return word not in seen and any(other in seen for other in others)
+
+    return np.mean([any(map(reached, mark_negation(text))) for text in test])
+
+
+reach = [within_reach(training[middle][0][0], test[0], synonyms),
+         within_reach(deal(400, 0)[0], split["test"][0], chinese)]  # fmt: skip
+print(f"test texts within reach of the table: remarks {reach[0]:.3f}, reviews {reach[1]:.3f}")
+rows = on_reviews[400]
+gains = [rows[name] - rows["no copies"] for name in ("synonyms", "EDA, not protected")]
+claim("reviews_fixed", "400 reviews, smoothing 1: accuracy gained with synonyms or EDA, the smaller gain",
+      min(gain[0] for gain in gains), at_least=0.02)  # fmt: skip
+claim("reviews_chosen", "400 reviews, smoothing chosen for each arm: accuracy gained with synonyms or EDA, "
+      "the larger gain", max(gain[1] for gain in gains), at_most=0.015)  # fmt: skip
+claim("reach", "test texts with a new word that a synonym in training could explain: share among remarks minus "
+      "share among reviews", reach[0] - reach[1], at_least=0.15)  # fmt: skip
+
+# %% [markdown]
+# At the fixed smoothing both look like a success, with accuracy gained by each. So do plain copies, by about as much. With a smoothing for each arm nothing is left
+# but noise: on these reviews, with this table and this model, EDA brings no gain that we can measure.
+#
+# The line below the table could have told us before any training. It counts test texts that have a new word whose synonym occurs in the training texts, under the same
+# negation. Among the remarks that is a large share, among the reviews a few texts in a hundred, each with many other words to judge by. Words with true
+# synonyms are a small part of the vocabulary {cite:p}`kobayashi2018contextual`. The estimate does not cover what edits might do for a model that reads word order.
+
+# %% [markdown] tags=["errors"]
+# ## What common answers get wrong
+#
+# **"Negations are stop words, so EDA leaves them alone."** Half right. The published code has *no*, *nor* and *not* in its stop list, and the list
+# spares them from replacement. Its functions for swap and deletion never look at the list.
+#
+# **`[s.name() for s in wordnet.synsets("dog")]`** stands in many repositories as the synonym table. Each `s` is a set of synonyms, and its name is an
+# identifier: the copies bark like a `dog.n.01`. The words are in `s.lemmas()`, with underscores for spaces, and the word itself is among them. They also mix
+# senses. 好看 of a room is *pretty*; a book that is 好看 is a good read, which is why the table here leaves 好看 out.
+#
+# **Stemming, listed as a fifth edit.** Porter's stemmer turns *this was tidy* into *thi wa tidi*, today and tomorrow. That is normalization:
+# one output per input, due at test time as well. Trained on *tidi* copies and tested on *tidy*, a word counter has learned two words.
+#
+# **"Change half of the words, for variety."** A recipe that replaces half of the words and deletes every fourth leaves *not tidy* without its *not*, but with an adjective, in
+# ¼ · ¾ of the copies, 19 %, and without adjective in 25 %. It also fills the gaps with empty strings, so that two spaces in a row look like a
+# word to `split(" ")`. EDA's code changes a tenth by default.
+
+# %% [markdown] tags=["followups"]
+# ## Follow-ups
+#
+# :::{dropdown} Would you use EDA before fine-tuning BERT?
+# Only after a trial against no augmentation. {cite:t}`longpre2020effective` tried EDA and back-translation with BERT, XLNet and RoBERTa on six
+# data sets and found no consistent gain, even with little training data. A plausible reason is that pretraining supplies what the table would.
+# :::
+#
+# :::{dropdown} What is back-translation, and is it safer?
+# In machine translation it makes source sentences for real target sentences with a reverse model {cite:p}`sennrich2016improving`. To augment a classifier's data, translate a
+# text into another language and back. Whole sentences are rephrased, so grammar survives better than under EDA. The translator can still drop a negation or soften a
+# word, so the audit stays.
+# :::
+#
+# :::{dropdown} Can a language model choose the replacements?
+# Yes: mask a word and draw from what the model predicts there. It fits the context, but *the film was ___* welcomes *terrible* as much as *fantastic*.
+# {cite:t}`kobayashi2018contextual` therefore conditions the model on the label.
+# :::
+#
+# :::{dropdown} Where in the pipeline does augmentation go?
+# After the split, in the training part alone, and in cross-validation inside each fold; otherwise a copy of a test text is trained on. Fresh copies in each epoch cost no
+# storage and show more variants than one fixed set. Report the number of original texts, since copies are not new evidence.
+# :::
+#
+# :::{dropdown} The task is named-entity recognition. What changes?
+# Labels sit on words, so every edit must carry them along: a synonym of two words needs two tags, and a deletion or swap inside a span breaks it. Replacing
+# a whole entity by another of its type keeps tags valid.
+# :::
+#
+# :::{dropdown} Which other augmentations do you know for text?
+# {cite:t}`feng2021survey` sort them into rules (EDA), interpolation of examples (mixup), and models (back-translation, generation). Ask of each the same two questions: what
+# knowledge does it add, and whose label does it trust?
+# :::
+
+# %% [markdown] tags=["exercise"]
+# ## Your turn
+#
+# ```{task} synonym_replace
+# ```
+
+# %%
+@@STARTER@@
+
+
+check("synonym_replace", synonym_replace)
+
+# %% [markdown]
+# ```{solution} synonym_replace
+# ```
+
+# %% [markdown] tags=["references"]
+# ## References
+#
+# - {cite:t}`wei2019eda`: EDA. {cite:t}`longpre2020effective`: on pretrained Transformers.
+# - {cite:t}`kobayashi2018contextual`: replacements by a label-conditional language model.
+# - {cite:t}`sennrich2016improving`: back-translation. {cite:t}`feng2021survey`: a survey.
+# - {cite:t}`pang2002thumbs`: sentiment by counting words, with marked negation.
