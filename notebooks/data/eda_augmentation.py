@@ -58,7 +58,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from lmprep.data import augment
-from lmprep.data.augment import eda, hotel_remarks, mark_negation, remark_label, synonym_replace
+from lmprep.data.augment import WordColumns, eda, hotel_remarks, spoiled, synonym_replace
 from lmprep.data.corpora import chinese_reviews, chinese_words
 from lmprep.evidence import agrees, claim
 from lmprep.foundations.classify import MultinomialNB
@@ -111,7 +111,11 @@ for copy in eda(tokens, chinese, rng(2), n_aug=8):
 # %%
 # Try: negated = 0.0. Nothing is left to flip, and deletion costs nothing without protection too.
 # Or num_copies = 1: less of the table reaches the training set, and the thesis breaks.
-sizes, middle, draws = (25, 50, 100, 200, 400), 100, 3  # remarks to train on, draws of each size
+sizes, middle, draws = (
+    (25, 50, 100, 200, 400),
+    100,
+    3,
+)  # remarks to train on, draws of each size
 num_copies, negated = 8, 0.3
 smoothings = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 
@@ -123,46 +127,40 @@ protected = augment.NEGATORS.union(*adjectives)
 
 
 # %%
-class WordCounts:
-    """Counts words by class; chooses the smoothing on held-out texts, and tests."""
-
-    def __init__(self, words, held, test) -> None:
-        both = sorted({*words, *(f"not_{word}" for word in words)})
-        self.column = {word: i for i, word in enumerate(both)}
-        self.sets = [(*self.encode(texts), np.array(labels)) for texts, labels in (held, test)]
-
-    def encode(self, texts) -> tuple[np.ndarray, np.ndarray]:
-        """The columns of all words, (W,), and where each text begins, (N,)."""
-        rows = [[self.column[word] for word in mark_negation(text)] for text in texts]
-        return np.concatenate(rows), np.cumsum([0, *map(len, rows[:-1])])
-
-    def count(self, texts, labels) -> np.ndarray:  # (2, V)
-        (flat, starts), width = self.encode(texts), len(self.column)
-        label = np.repeat(labels, np.diff([*starts, len(flat)]))
-        return np.bincount(flat + width * label, minlength=2 * width).reshape(2, width)
-
-    def accuracies(self, counts) -> tuple[float, float]:
-        """On the test texts, with smoothing 1 and with the best one on held-out texts."""
-        found = []
-        for smoothing in smoothings:
-            # Naive Bayes reads sums over a class, so two sums may stand for all texts.
-            w, b = MultinomialNB(smoothing).fit(counts, [0, 1]).linear()
-            found.append([((np.add.reduceat(w[flat], starts) + b > 0) == labels).mean()
-                          for flat, starts, labels in self.sets])  # fmt: skip
-        return found[smoothings.index(1.0)][1], max(found, key=lambda pair: pair[0])[1]
-
-    def compare(self, texts, labels, arms) -> dict[str, tuple[float, float]]:
-        """Accuracies after training on the texts and, for each arm, its copies of them too."""
-        alone = self.count(texts, labels)
-        found = {"no copies": self.accuracies(alone)}
-        for name, arm in arms.items():
-            copies = [(copy, y) for text, y in zip(texts, labels, strict=True) for copy in arm(text)]
-            found[name] = self.accuracies(alone + self.count(*zip(*copies, strict=True)))
-        return found
+def accuracies(counts, sets) -> tuple[float, float]:
+    """On the test set, with smoothing 1 and with the smoothing that is best on the held-out set."""
+    found = []
+    for smoothing in smoothings:
+        # Naive Bayes reads sums over a class, so two sums may stand for all texts.
+        w, b = MultinomialNB(smoothing).fit(counts, [0, 1]).linear()
+        found.append([((np.add.reduceat(w[flat], starts) + b > 0) == labels).mean()
+                      for (flat, starts), labels in sets])  # fmt: skip
+    return found[smoothings.index(1.0)][1], max(found, key=lambda pair: pair[0])[1]
 
 
-def mean_over_draws(found: list[dict]) -> dict[str, np.ndarray]:  # name -> (smoothing 1, chosen)
-    return {name: np.mean([each[name] for each in found], axis=0) for name in found[0]}
+def copied(edit, texts, labels) -> tuple[list, list]:
+    """The copies that an edit makes of each text, and their labels."""
+    pairs = [(copy, y) for text, y in zip(texts, labels, strict=True) for copy in edit(text)]
+    return tuple(map(list, zip(*pairs, strict=True)))
+
+
+def compare(words, held, test, training, arms) -> dict[str, np.ndarray]:
+    """Both accuracies of each arm, (2,), averaged over training sets."""
+    columns = WordColumns(words)
+    sets = [(columns.encode(texts), np.array(labels)) for texts, labels in (held, test)]
+    alone = [columns.count(*known) for known in training]
+    found = {"no copies": np.mean([accuracies(counts, sets) for counts in alone], axis=0)}
+    for name, edit in arms.items():
+        copies = [columns.count(*copied(edit, *known)) for known in training]
+        pairs = zip(alone, copies, strict=True)
+        found[name] = np.mean([accuracies(a + b, sets) for a, b in pairs], axis=0)
+    return found
+
+
+def report(title, rows) -> None:
+    print(f"{title:28}smoothing 1   chosen")
+    for name, (fixed, chosen) in rows.items():
+        print(f"  {name:26}{fixed:11.3f}{chosen:9.3f}")
 
 
 # %% [markdown]
@@ -177,37 +175,38 @@ def copies_by(edit, *settings):
     return lambda text: [edit(text, *settings) for _ in range(num_copies)]
 
 
-arms = {"plain copies": copies_by(list), "synonyms": copies_by(synonym_replace, synonyms, 1, random),
+def mixed(table, protect=()):
+    return lambda text: eda(text, table, random, n_aug=num_copies, protect=protect)
+
+
+arms = {"plain copies": copies_by(list),
+        "synonyms": copies_by(synonym_replace, synonyms, 1, random),
         "shuffled table": copies_by(synonym_replace, shuffled, 1, random)}  # fmt: skip
-more = {"EDA": lambda text: eda(text, synonyms, random, n_aug=num_copies),
-        "EDA, protected": lambda text: eda(text, synonyms, random, n_aug=num_copies, protect=protected),
+more = {"EDA": mixed(synonyms), "EDA, protected": mixed(synonyms, protected),
         "deletion": copies_by(augment.random_delete, 0.3, random),
         "deletion, not protected": copies_by(augment.random_delete, 0.3, random, negators)}  # fmt: skip
 held, test = (hotel_remarks(n, rng(k), negated=negated) for n, k in ((500, 5), (1500, 6)))
-remarks = WordCounts({word for text in held[0] + test[0] for word in text} | synonyms.keys(), held, test)
-training = {n: [hotel_remarks(n, rng(10 * n + k), negated=negated) for k in range(draws)] for n in sizes}
-accuracy = {n: mean_over_draws([remarks.compare(*known, arms | (more if n == middle else {}))
-                                for known in training[n]]) for n in sizes}  # fmt: skip
-
-print(f"{middle} remarks: accuracy with   smoothing 1    chosen    opposite labels in copies")
-for name, (fixed, chosen) in accuracy[middle].items():
-    arm = (arms | more).get(name, lambda text: [text])
-    wrong = np.mean([remark_label(c) == 1 - y for t, y in zip(*test, strict=True) for c in arm(t)[:2]])
-    print(f"{name:28}{fixed:13.3f}{chosen:10.3f}{wrong:16.3f}")
+vocabulary = {word for text in held[0] + test[0] for word in text} | synonyms.keys()
+training = {n: [hotel_remarks(n, rng(10 * n + k), negated=negated) for k in range(draws)]
+            for n in sizes}  # fmt: skip
+accuracy = {n: compare(vocabulary, held, test, training[n], arms | (more if n == middle else {}))
+            for n in sizes}  # fmt: skip
+report(f"{middle} remarks", accuracy[middle])
 
 # %%
-gain = {n: accuracy[n]["synonyms"] - accuracy[n]["no copies"] for n in sizes}  # each (2,)
-at = {name: pair for name, pair in accuracy[middle].items()}
-claim("synonyms_beat_copies", f"{middle} remarks, smoothing chosen for each arm: accuracy that synonym copies "
-      "add to plain copies", (at["synonyms"] - at["plain copies"])[1], at_least=0.09, thesis=True)  # fmt: skip
-claim("shuffled_table", f"{middle} remarks, smoothing chosen: accuracy that the same edit adds with a shuffled "
-      "table", (at["shuffled table"] - at["no copies"])[1], at_most=-0.02)  # fmt: skip
-claim("hump", f"gain from synonyms with {middle} remarks, minus the larger of the gains with {sizes[0]} and "
-      f"{sizes[-1]}", gain[middle][1] - max(gain[sizes[0]][1], gain[sizes[-1]][1]), at_least=0.05)  # fmt: skip
+at = accuracy[middle]
+gain = [(accuracy[n]["synonyms"] - accuracy[n]["no copies"])[1] for n in sizes]
+claim("synonyms_beat_copies", f"{middle} remarks, smoothing chosen for each arm: accuracy that synonym "
+      "copies add to plain copies",
+      (at["synonyms"] - at["plain copies"])[1], at_least=0.09, thesis=True)  # fmt: skip
+claim("shuffled_table", f"{middle} remarks, smoothing chosen: accuracy that the same edit adds with a "
+      "shuffled table", (at["shuffled table"] - at["no copies"])[1], at_most=-0.02)  # fmt: skip
+claim("hump", f"gain from synonyms with {middle} remarks, minus the larger of the gains with {sizes[0]} "
+      f"and {sizes[-1]}", gain[2] - max(gain[0], gain[-1]), at_least=0.05)  # fmt: skip
 
 # %% [markdown]
 # With the smoothing chosen for each arm, synonyms lead by far, and the shuffled table falls below no copies at all. So it is the table's
-# knowledge that helps, not the variety. EDA gains less than synonyms, because only a quarter of its copies replace anything.
+# knowledge that helps, not the variety. EDA gains less; only a quarter of its copies replace anything.
 #
 # When does such knowledge count? Take a certain adjective of a new remark, in the share $s$ of remarks to which it belongs: 0.7 without *not*, 0.3 with it.
 # It is one of 80, so $n$ remarks lack it with probability $(1 - s/80)^n$; then the classifier has to toss a coin. They lack its whole group
@@ -217,12 +216,13 @@ claim("hump", f"gain from synonyms with {middle} remarks, minus the larger of th
 # \text{gain} \le \tfrac12 \sum_{s \in \{0.7,\, 0.3\}} s \left[ \left(1 - \tfrac{s}{80}\right)^n - \left(1 - \tfrac{5s}{80}\right)^n \right] .
 # $$
 #
-# For small $n$ both powers are near 1, for large $n$ both near 0: a hump. The figure's upper half draws it dashed.
+# For small $n$ both powers are near 1, for large $n$ both near 0: a hump. The figure draws it dashed.
 
-# %% mystnb={"image": {"alt": "Two charts, one above the other. Above: accuracy gained over no copies against the number of training remarks, 25 to 400. Synonyms rise to a peak between 50 and 200 remarks and fall again, below a dashed curve, the most that the table could give. Plain copies at a fixed smoothing gain too, about half as much at their peak. The shuffled table falls ever further below zero. Below: share of negated remarks against the deletion rate, 0 to one half. Without protection, the share with the opposite label rises to one quarter. With not protected it stays zero."}} tags=["hide-input"]
-_, (above, below) = plt.subplots(2, 1, figsize=(6.4, 6.8))
-for name, column, style in (("synonyms", 1, "C0o-"), ("plain copies", 0, "C1s-"), ("shuffled table", 1, "C3^-")):
-    line = [accuracy[n][name][column] - accuracy[n]["no copies"][column] for n in sizes]
+# %% mystnb={"image": {"alt": "Accuracy gained over no copies against the number of training remarks, 25 to 400. Synonyms rise to a peak near 100 remarks and fall again, below a dashed curve, the most that the table could give. Plain copies at a smoothing fixed at 1 gain too. The shuffled table lies below zero from 50 or 100 remarks on and ever further."}} tags=["hide-input"]
+_, above = plt.subplots(figsize=(6.4, 3.9))
+for name, column, style in (("synonyms", 1, "C0o-"), ("plain copies", 0, "C1s-"),
+                            ("shuffled table", 1, "C3^-")):  # fmt: skip
+    line = [(accuracy[n][name] - accuracy[n]["no copies"])[column] for n in sizes]
     above.plot(sizes, line, style, label=name + ("" if column else ", smoothing fixed at 1"))
 n = np.geomspace(sizes[0], sizes[-1], 60)
 most = sum(s / 2 * ((1 - s / 80) ** n - (1 - 5 * s / 80) ** n) for s in (0.7, 0.3))
@@ -230,16 +230,7 @@ above.plot(n, most, "k--", linewidth=1, label="the most a table can give")
 above.set(xscale="log", ylabel="accuracy gained", xlabel="remarks to train on",
           title="Synonyms help most at middle sizes; a shuffled table harms")  # fmt: skip
 above.set_xticks(sizes, sizes)
-rates, turned = np.linspace(0, 0.5, 6), hotel_remarks(1000, rng(7), negated=1.0)
-for name, keep, color in (("nothing", (), "C1"), ("not", negators, "C0")):
-    labels = [[remark_label(augment.random_delete(t, p, random, keep)) for t in turned[0]] for p in rates]
-    opposite = [np.mean([a == 1 - y for a, y in zip(row, turned[1], strict=True)]) for row in labels]
-    below.plot(rates, opposite, color + "o-", label=f"opposite label, {name} protected")
-    none = [np.mean([a is None for a in row]) for row in labels]
-    below.plot(rates, none, color + "x:", label=f"no label, {name} protected")
-below.set(xlabel="probability of deleting a word", ylabel="share of copies",
-          title="Remarks with “not”: deletion reverses labels until “not” is protected")  # fmt: skip
-_ = above.legend(), below.legend()
+above.legend()
 plt.show()
 
 # %% [markdown]
@@ -259,17 +250,19 @@ plt.show()
 # penalty, which comes to $9C$ in scikit-learn's terms.
 
 # %%
-counts = remarks.count(*training[middle][0])
-(w, _), (same, _) = (MultinomialNB(a).fit(k * counts, [0, 1]).linear() for k, a in ((9, 9.0), (1, 1.0)))
+counts = WordColumns(vocabulary).count(*training[middle][0])
+w, same = (
+    MultinomialNB(a).fit(k * counts, [0, 1]).linear()[0] for k, a in ((9, 9.0), (1, 1.0))
+)
 claim("copies_are_smoothing", "weights after nine times the counts with smoothing 9, and after the counts with "
       "smoothing 1: largest difference", abs(w - same).max(), at_most=1e-12)  # fmt: skip
 claim("copies_share", f"{middle} remarks, smoothing 1: share of the gain from synonyms that plain copies bring",
       ((at["plain copies"] - at["no copies"]) / (at["synonyms"] - at["no copies"]))[0], at_least=0.25)  # fmt: skip
 
 # %% [markdown]
-# So whoever compares synonyms with no copies at one fixed setting reports two effects as one, here about half and half. Plain copies are the control that
-# tells them apart, and a choice of the smoothing for each arm removes the second effect. We choose on 500 held-out remarks, more than a small project would have;
-# cross-validation on the training texts would do, if copies stay in the fold of their original.
+# So whoever compares synonyms with no copies at one fixed setting reports two effects as one, here about half and half. Plain copies
+# tell them apart, and a smoothing chosen for each arm removes the second effect. Our 500 held-out remarks are more than a small project has;
+# cross-validation would do, if copies stay in the fold of their original.
 #
 # ## Three of the four edits can spoil a label
 #
@@ -283,97 +276,83 @@ claim("copies_share", f"{middle} remarks, smoothing 1: share of the gain from sy
 # | swap | 8/36 | 0 | of 36 pairs, 8 leave *not* behind the adjective |
 # | delete, p = 0.1 | 0.1 · 0.9 | 0.1 | *not* goes and *tidy* stays; *tidy* goes |
 
+
 # %%
-cases = hotel_remarks(4000, rng(8), negated=1.0)
+turned, labels = hotel_remarks(4000, rng(8), negated=1.0)
 
 
-def audit(keep=()) -> np.ndarray:
-    """Shares of copies with the opposite label and with none, for each edit: (4, 2)."""
-    edits = (lambda t: synonym_replace(t, synonyms, 1, random), lambda t: augment.random_swap(t, 1, random, keep),
-             lambda t: augment.random_insert(t, synonyms, 1, random, keep),
-             lambda t: augment.random_delete(t, 0.1, random, keep))  # fmt: skip
-    read = [[(remark_label(edit(t)), y) for t, y in zip(*cases, strict=True)] for edit in edits]
-    return np.array([[np.mean([a == 1 - y for a, y in row]), np.mean([a is None for a, _ in row])]
-                     for row in read])  # fmt: skip
+def audit(keep=()) -> list[tuple[float, float]]:
+    edits = ((synonym_replace, synonyms, 1, random),
+             (augment.random_insert, synonyms, 1, random, keep),
+             (augment.random_swap, 1, random, keep), (augment.random_delete, 0.1, random, keep))  # fmt: skip
+    return [spoiled([edit(text, *rest) for text in turned], labels) for edit, *rest in edits]
 
 
-by_hand = [[0, 0], [8 / 36, 0], [0, 0.3], [0.09, 0.1]]  # replace, swap, insert, delete
-agrees("label_audit", "the fractions in the table, within four standard errors", audit(), by_hand, atol=0.03)
+by_hand = [[0, 0], [0, 0.5 * 6 / 10], [8 / 36, 0], [0.1 * 0.9, 0.1]]
+agrees("label_audit", "the fractions in the table, within four standard errors",
+       audit(), by_hand, atol=0.04)  # fmt: skip
 claim("protected", "copies of remarks with “not” whose label changed or went, if negators and adjectives are "
-      "protected in all but replacement", audit(protected).sum(), at_most=0)  # fmt: skip
+      "protected in all but replacement", np.sum(audit(protected)), at_most=0)  # fmt: skip
 claim("deletion_costs", f"{middle} remarks, smoothing chosen: accuracy lost by adding copies with 30 % deletion",
       (at["no copies"] - at["deletion"])[1], at_least=0.025)  # fmt: skip
 claim("not_protected", f"{middle} remarks, smoothing chosen: accuracy lost by the same copies if “not” is "
       "protected", (at["no copies"] - at["deletion, not protected"])[1], at_most=0.015)  # fmt: skip
 
 # %% [markdown]
-# Protection leaves nothing to spoil: protected words are not deleted or moved, and no synonym of them is inserted. Replacing them is still allowed, because there the table
-# vouches for the label.
+# Protected words are not deleted or moved, and no synonym of them is inserted. Replacing them is still allowed: there the table
+# vouches for the label. At a tenth of the words, EDA flips so few labels that its accuracy hardly shows them.
 #
 # Deletion costs accuracy, and protecting *not* alone restores it, although adjectives still go missing. So the harm
 # comes from the opposite labels; a copy without adjective teaches this classifier nothing either way. It falls on the wrong target, too: *not tidy* without *not* counts
-# *tidy* as a complaint. Even when protected, deletion gains nothing here. What it might do for models that read word
-# order is not tested. Nor can anybody audit real labels like this; there, read a sample.
+# *tidy* as a complaint. Even when protected, deletion gains nothing here. Models that read word
+# order are not tested. Real labels cannot be audited like this; read a sample.
 #
 # ## On real reviews the gain lasts until the smoothing is chosen
 #
 # Now Chinese customers' reviews of hotels, books and computers, segmented as above, with the table of 49 groups, four copies, and negators protected.
 
 # %%
-reviews = chinese_reviews()
-split = {name: ([augment.segment(text, words) for text in reviews[name]["text"][:most]],
-                reviews[name]["label"][:most])
+parts, num_copies = chinese_reviews(), 4
+split = {name: ([augment.segment(text, words) for text in parts[name]["text"][:most]],
+                parts[name]["label"][:most])
          for name, most in (("train", 1600), ("validation", 500), ("test", 1000))}  # fmt: skip
-known = {word for texts, _ in split.values() for text in texts for word in text} | chinese.keys()
-bag, num_copies = WordCounts(known, split["validation"], split["test"]), 4
-review_arms = {"plain copies": copies_by(list), "synonyms": copies_by(synonym_replace, chinese, 2, random),
-               "EDA, not protected": lambda text: eda(text, chinese, random, n_aug=4, protect=negators)}  # fmt: skip
+known = {
+    word for texts, _ in split.values() for text in texts for word in text
+} | chinese.keys()
 
 
-def deal(n: int, k: int) -> tuple[list, list]:
-    chosen = rng(10 * n + k).choice(1600, n, replace=False)
-    return tuple([column[i] for i in chosen] for column in split["train"])
+def deal(n: int, k: int) -> list[list]:
+    chosen = rng(10 * n + k).choice(len(split["train"][0]), n, replace=False)
+    return [[column[i] for i in chosen] for column in split["train"]]
 
 
-on_reviews = {n: mean_over_draws([bag.compare(*deal(n, k), review_arms) for k in range(4)]) for n in (100, 400)}
-for n, rows in on_reviews.items():
-    print(f"{n} reviews: accuracy with{'smoothing 1':>16}{'chosen':>10}")
-    for name, (fixed, chosen) in rows.items():
-        print(f"  {name:24}{fixed:14.3f}{chosen:10.3f}")
-
+arms = {"plain copies": copies_by(list),
+        "synonyms": copies_by(synonym_replace, chinese, 2, random),
+        "EDA, negators protected": mixed(chinese, negators)}  # fmt: skip
+rows = {n: compare(known, split["validation"], split["test"], [deal(n, k) for k in range(4)], arms)
+        for n in (100, 400)}  # fmt: skip
+for n in rows:
+    report(f"{n} reviews", rows[n])
+reach = [augment.within_reach(training[middle][0][0], test[0], synonyms),
+         augment.within_reach(deal(400, 0)[0], split["test"][0], chinese)]  # fmt: skip
+print("test texts within reach of the table, remarks and reviews:", np.round(reach, 3))
 
 # %%
-def within_reach(train, test, table) -> float:
-    """Share of test texts with a word that is not in the training texts, though a synonym is."""
-    seen = {word for text in train for word in mark_negation(text)}
-
-    def reached(word: str) -> bool:
-        bare = word.removeprefix("not_")
-        others = (word.replace(bare, other) for other in table.get(bare, ()))
-        return word not in seen and any(other in seen for other in others)
-
-    return np.mean([any(map(reached, mark_negation(text))) for text in test])
-
-
-reach = [within_reach(training[middle][0][0], test[0], synonyms),
-         within_reach(deal(400, 0)[0], split["test"][0], chinese)]  # fmt: skip
-print(f"test texts within reach of the table: remarks {reach[0]:.3f}, reviews {reach[1]:.3f}")
-rows = on_reviews[400]
-gains = [rows[name] - rows["no copies"] for name in ("synonyms", "EDA, not protected")]
+gains = [rows[400][name] - rows[400]["no copies"] for name in list(arms)[1:]]
 claim("reviews_fixed", "400 reviews, smoothing 1: accuracy gained with synonyms or EDA, the smaller gain",
       min(gain[0] for gain in gains), at_least=0.02)  # fmt: skip
 claim("reviews_chosen", "400 reviews, smoothing chosen for each arm: accuracy gained with synonyms or EDA, "
       "the larger gain", max(gain[1] for gain in gains), at_most=0.015)  # fmt: skip
-claim("reach", "test texts with a new word that a synonym in training could explain: share among remarks minus "
-      "share among reviews", reach[0] - reach[1], at_least=0.15)  # fmt: skip
+claim("reach", "test texts with a new word that a synonym in training could explain: share among remarks "
+      "minus share among reviews", reach[0] - reach[1], at_least=0.15)  # fmt: skip
 
 # %% [markdown]
-# At the fixed smoothing both look like a success, with accuracy gained by each. So do plain copies, by about as much. With a smoothing for each arm nothing is left
-# but noise: on these reviews, with this table and this model, EDA brings no gain that we can measure.
+# At the fixed smoothing both look like a success. So do plain copies, by about as much. With a smoothing chosen for each arm little but noise is
+# left: on these reviews, with this table and this model, EDA brings no gain that we can measure.
 #
 # The line below the table could have told us before any training. It counts test texts that have a new word whose synonym occurs in the training texts, under the same
 # negation. Among the remarks that is a large share, among the reviews a few texts in a hundred, each with many other words to judge by. Words with true
-# synonyms are a small part of the vocabulary {cite:p}`kobayashi2018contextual`. The estimate does not cover what edits might do for a model that reads word order.
+# synonyms are a small part of the vocabulary {cite:p}`kobayashi2018contextual`.
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
@@ -383,14 +362,13 @@ claim("reach", "test texts with a new word that a synonym in training could expl
 #
 # **`[s.name() for s in wordnet.synsets("dog")]`** stands in many repositories as the synonym table. Each `s` is a set of synonyms, and its name is an
 # identifier: the copies bark like a `dog.n.01`. The words are in `s.lemmas()`, with underscores for spaces, and the word itself is among them. They also mix
-# senses. 好看 of a room is *pretty*; a book that is 好看 is a good read, which is why the table here leaves 好看 out.
+# senses: a 好看 room is *pretty*, a 好看 book is a good read, so our table leaves 好看 out.
 #
 # **Stemming, listed as a fifth edit.** Porter's stemmer turns *this was tidy* into *thi wa tidi*, today and tomorrow. That is normalization:
-# one output per input, due at test time as well. Trained on *tidi* copies and tested on *tidy*, a word counter has learned two words.
+# one output per input, and due at test time as well.
 #
 # **"Change half of the words, for variety."** A recipe that replaces half of the words and deletes every fourth leaves *not tidy* without its *not*, but with an adjective, in
-# ¼ · ¾ of the copies, 19 %, and without adjective in 25 %. It also fills the gaps with empty strings, so that two spaces in a row look like a
-# word to `split(" ")`. EDA's code changes a tenth by default.
+# ¼ · ¾ of the copies, 19 %, and without adjective in 25 %. EDA's code changes a tenth by default.
 
 # %% [markdown] tags=["followups"]
 # ## Follow-ups
@@ -422,7 +400,7 @@ claim("reach", "test texts with a new word that a synonym in training could expl
 # :::
 #
 # :::{dropdown} Which other augmentations do you know for text?
-# {cite:t}`feng2021survey` sort them into rules (EDA), interpolation of examples (mixup), and models (back-translation, generation). Ask of each the same two questions: what
+# {cite:t}`feng2021survey` sort them into rules (EDA), interpolation of examples (mixup), and models (back-translation, generation). Ask of each: what
 # knowledge does it add, and whose label does it trust?
 # :::
 
@@ -433,7 +411,24 @@ claim("reach", "test texts with a new word that a synonym in training could expl
 # ```
 
 # %%
-@@STARTER@@
+from collections.abc import Collection
+
+import numpy as np
+
+
+def synonym_replace(
+    tokens: list[str],
+    table: dict[str, list[str]],
+    n: int,
+    rng: np.random.Generator,
+    protect: Collection[str] = (),
+) -> list[str]:
+    """A copy of tokens with n words replaced by synonyms, or all that can be.
+
+    table: from a word to its synonyms, which may include the word itself.
+    protect: words that stay.
+    """
+    raise NotImplementedError
 
 
 check("synonym_replace", synonym_replace)

@@ -5,14 +5,17 @@ Every edit returns a new list and leaves its input alone.
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+_Item = TypeVar("_Item")
 SynonymTable = Mapping[str, Sequence[str]]
 
-NEGATORS = frozenset(
-    "not no never neither nor without 不 没 没有 不是 不会 不能 不要 不够 无 无法 毫无 未 并未 从不 从未 别".split()
-)
+_ENGLISH_NEGATORS = ["not", "no", "never", "neither", "nor", "without"]
+_CHINESE_NEGATORS = "不|没|没有|不是|不会|不能|不要|不够|无|无法|毫无|未|并未|从不|从未|别"
+NEGATORS = frozenset([*_ENGLISH_NEGATORS, *re.split(r"\|", _CHINESE_NEGATORS)])
 
 # One line a group: words that can stand for each other in the language of `hotel_remarks`.
 POSITIVE_GROUPS = tuple(
@@ -117,7 +120,11 @@ def synonym_table(groups: Iterable[Sequence[str]]) -> dict[str, tuple[str, ...]]
 
 
 def synonym_replace(
-    tokens: Sequence[str], table: SynonymTable, n: int, rng: np.random.Generator, protect: Collection[str] = ()
+    tokens: Sequence[str],
+    table: SynonymTable,
+    n: int,
+    rng: np.random.Generator,
+    protect: Collection[str] = (),
 ) -> list[str]:
     """A copy in which n words, drawn among those that have a synonym, have become one of their synonyms.
 
@@ -142,7 +149,11 @@ def synonym_replace(
 
 
 def random_insert(
-    tokens: Sequence[str], table: SynonymTable, n: int, rng: np.random.Generator, protect: Collection[str] = ()
+    tokens: Sequence[str],
+    table: SynonymTable,
+    n: int,
+    rng: np.random.Generator,
+    protect: Collection[str] = (),
 ) -> list[str]:
     """A copy with n words more: synonyms of words drawn from the text, each put at a place drawn anew.
 
@@ -299,6 +310,71 @@ def mark_negation(tokens: Sequence[str], negators: Collection[str] = NEGATORS) -
     return new
 
 
+def within_reach(train: Iterable[Sequence[str]], test: Iterable[Sequence[str]], table: SynonymTable) -> float:
+    """Share of test texts with a word that no training text has, though one has a synonym of it.
+
+    A negated word counts as another word than the plain one, as in `mark_negation`. This is what replacing
+    words by synonyms could teach a model that knows each word by itself.
+
+    Raises:
+        ValueError: there is no test text.
+    """
+    known = {word for text in train for word in mark_negation(text)}
+
+    def reached(word: str) -> bool:
+        plain = word.removeprefix("not_")
+        prefix = word.removesuffix(plain)
+        return word not in known and any(prefix + other in known for other in table.get(plain, ()))
+
+    found = [any(map(reached, mark_negation(text))) for text in test]
+    if not found:
+        raise ValueError("test must hold at least one text")
+    return sum(found) / len(found)
+
+
+class WordColumns:
+    """A column for each word, and another for the word under negation: what a model that counts words sees.
+
+    Args:
+        words: all that will be met. Repetitions do not matter.
+    """
+
+    def __init__(self, words: Iterable[str]) -> None:
+        plain = set(words)
+        self.columns = {word: i for i, word in enumerate(sorted(plain | {f"not_{word}" for word in plain}))}
+
+    def encode(self, texts: Sequence[Sequence[str]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The columns of the words of all texts in one row, (W,), and where each text begins, (N,).
+
+        With a weight for each column, `np.add.reduceat(weights[flat], starts)` sums them text by text.
+
+        Raises:
+            KeyError: a word has no column.
+            ValueError: there is no text, or one without words.
+        """
+        if not texts or not all(texts):
+            raise ValueError("texts must hold at least one text, and each at least one word")
+        rows = [[self.columns[word] for word in mark_negation(text)] for text in texts]
+        return np.concatenate(rows), np.cumsum([0, *map(len, rows[:-1])])
+
+    def count(self, texts: Sequence[Sequence[str]], labels: Sequence[int]) -> NDArray[np.int64]:
+        """How often each word occurs in the texts of each class, (2, V).
+
+        Args:
+            texts: N of them.
+            labels: (N,), 0 or 1.
+
+        Raises:
+            KeyError: a word has no column.
+            ValueError: there is no text, one without words, or another number of labels.
+        """
+        flat, starts = self.encode(texts)
+        if len(labels) != len(texts):
+            raise ValueError(f"there must be as many labels as texts, got {len(labels)} and {len(texts)}")
+        label, width = np.repeat(labels, np.diff([*starts, len(flat)])), len(self.columns)
+        return np.bincount(flat + width * label, minlength=2 * width).reshape(2, width)
+
+
 def hotel_remarks(
     num: int, rng: np.random.Generator, *, negated: float = 0.3
 ) -> tuple[list[list[str]], list[int]]:
@@ -341,6 +417,23 @@ def remark_label(tokens: Sequence[str]) -> int | None:
     return None if score == 0 else int(score > 0)
 
 
+def spoiled(copies: Sequence[Sequence[str]], labels: Sequence[int]) -> tuple[float, float]:
+    """Shares of edited remarks whose label is now the opposite one, and of those that have none left.
+
+    Args:
+        copies: N remarks after an edit.
+        labels: (N,), the labels before it, 0 or 1.
+
+    Raises:
+        ValueError: there is no copy, or another number of labels.
+    """
+    if not copies or len(labels) != len(copies):
+        raise ValueError(f"there must be copies and as many labels, got {len(copies)} and {len(labels)}")
+    read = [remark_label(copy) for copy in copies]
+    opposite = sum(new == 1 - old for new, old in zip(read, labels, strict=True))
+    return opposite / len(read), read.count(None) / len(read)
+
+
 _OPENERS = ("last week", "in may", "on sunday", "this time", "after dark", "with friends")
 _VERBS = ("was", "seemed", "looked", "felt")
 _DEGREES = ("very", "really", "quite", "so")
@@ -350,8 +443,8 @@ _POLARITY = {word: 1 for group in POSITIVE_GROUPS for word in group} | {
 }
 
 
-def _pick(items: Sequence, rng: np.random.Generator):  # type: ignore[type-arg,no-untyped-def]
-    return items[rng.integers(len(items))]
+def _pick(items: Sequence[_Item], rng: np.random.Generator) -> _Item:
+    return items[int(rng.integers(len(items)))]
 
 
 def _words(tokens: Sequence[str]) -> list[str]:
@@ -371,9 +464,9 @@ def _replaceable(tokens: Sequence[str], table: SynonymTable, protect: Collection
     return [
         i
         for i, word in enumerate(tokens)
-        if word not in protect and any(other != word for other in table.get(word, ()))
+        if word in table and word not in protect and any(other != word for other in table[word])
     ]
 
 
 def _synonym(word: str, table: SynonymTable, rng: np.random.Generator) -> str:
-    return str(_pick([other for other in table[word] if other != word], rng))
+    return _pick([other for other in table[word] if other != word], rng)

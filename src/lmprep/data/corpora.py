@@ -143,8 +143,9 @@ def chinese_words() -> dict[str, int]:
     Raises:
         ModuleNotFoundError: `jieba` is missing.
     """
-    entries = (line.split(" ") for line in _lines(_folder("jieba") / "dict.txt"))
-    return {word: int(count) for word, count, _ in entries if _CHINESE.fullmatch(word)}
+    text = (_folder("jieba") / "dict.txt").read_text(encoding="utf8")
+    entries = re.findall(rf"^({_CHINESE.pattern}) (\d+) ", text, re.MULTILINE)
+    return {word: int(count) for word, count in entries}
 
 
 def english_chinese_pairs() -> "DatasetDict":
