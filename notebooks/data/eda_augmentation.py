@@ -86,10 +86,8 @@ words = chinese_words().keys() | chinese.keys()
 source, review = "你好，世界！", "房间很安静，但是卫生间不干净，不推荐。"
 print(source.split(), augment.segment(source, words))
 print("".join(synonym_replace(augment.segment(source, words), chinese, 1, rng(1))))
-tokens = augment.segment(review, words)
-print(" ".join(tokens))
-for copy in eda(tokens, chinese, rng(2), n_aug=8):
-    print("  ", "".join(copy))
+print(" ".join(tokens := augment.segment(review, words)))
+print(*map("".join, eda(tokens, chinese, rng(2), n_aug=8)), sep="\n")
 
 # %% [markdown]
 # `eda` uses each edit equally often, here twice. An edit changes a tenth of the words, but at least one; deletion drops each word with
@@ -116,8 +114,7 @@ sizes, middle, draws = (
     100,
     3,
 )  # remarks to train on, draws of each size
-num_copies, negated = 8, 0.3
-smoothings = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+num_copies, negated, smoothings = 8, 0.3, (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 
 adjectives = augment.POSITIVE_GROUPS + augment.NEGATIVE_GROUPS
 synonyms = augment.synonym_table(adjectives + augment.PLACE_GROUPS)
@@ -220,10 +217,9 @@ claim("hump", f"gain from synonyms with {middle} remarks, minus the larger of th
 
 # %% mystnb={"image": {"alt": "Accuracy gained over no copies against the number of training remarks, 25 to 400. Synonyms rise to a peak near 100 remarks and fall again, below a dashed curve, the most that the table could give. Plain copies at a smoothing fixed at 1 gain too. The shuffled table lies below zero from 50 or 100 remarks on and ever further."}} tags=["hide-input"]
 _, above = plt.subplots(figsize=(6.4, 3.9))
-for name, column, style in (("synonyms", 1, "C0o-"), ("plain copies", 0, "C1s-"),
-                            ("shuffled table", 1, "C3^-")):  # fmt: skip
+for name, column in zip(arms, (0, 1, 1), strict=True):
     line = [(accuracy[n][name] - accuracy[n]["no copies"])[column] for n in sizes]
-    above.plot(sizes, line, style, label=name + ("" if column else ", smoothing fixed at 1"))
+    above.plot(sizes, line, "o-", label=name + ("" if column else ", smoothing fixed at 1"))
 n = np.geomspace(sizes[0], sizes[-1], 60)
 most = sum(s / 2 * ((1 - s / 80) ** n - (1 - 5 * s / 80) ** n) for s in (0.7, 0.3))
 above.plot(n, most, "k--", linewidth=1, label="the most a table can give")
@@ -239,7 +235,7 @@ plt.show()
 #
 # ## With a fixed smoothing, plain copies already gain
 #
-# Look again at the table and at the orange line: with smoothing 1, *plain copies* gain too, though they bring no word that was not there. Eight copies
+# Look again at the table and at the figure: with smoothing 1, *plain copies* gain too, though they bring no word that was not there. Eight copies
 # beside the original multiply counts by nine, and
 #
 # $$

@@ -17,6 +17,7 @@ from lmprep.data.augment import (
     NEGATORS,
     PLACE_GROUPS,
     POSITIVE_GROUPS,
+    WordColumns,
     eda,
     hotel_remarks,
     mark_negation,
@@ -25,8 +26,10 @@ from lmprep.data.augment import (
     random_swap,
     remark_label,
     segment,
+    spoiled,
     synonym_replace,
     synonym_table,
+    within_reach,
 )
 
 TABLE = {"a": ["b", "c", "a"], "b": ("a",), "c": ["c"], "d": []}
@@ -289,7 +292,8 @@ def test_labels_and_negations_are_as_frequent_as_told() -> None:
 
 @pytest.mark.parametrize(("text", "label"), [
     ("clean", 1), ("dirty", 0), ("not clean", 0), ("not dirty", 1), ("clean not", 1), ("inn was", None),
-    ("", None), ("clean dirty", None), ("clean not clean", None), ("not clean friendly", 0), ("clean clean dirty", 1),
+    ("", None), ("clean dirty", None), ("clean not clean", None), ("not clean friendly", 0),
+    ("clean clean dirty", 1),
 ])  # fmt: skip
 def test_remark_label(text: str, label: int | None) -> None:
     assert remark_label(text.split()) == label
@@ -300,3 +304,59 @@ def test_hotel_remarks_refuses() -> None:
         hotel_remarks(3, np.random.default_rng(0), negated=1.5)
     with pytest.raises(ValueError, match="num"):
         hotel_remarks(-1, np.random.default_rng(0))
+
+
+# --- what a model that counts words sees -------------------------------------------------------------------
+
+
+def test_within_reach() -> None:
+    table = synonym_table([["clean", "tidy"], ["bad", "poor"]])
+    train = [["clean", "inn"], ["not", "bad"]]
+    test = [["tidy"], ["clean"], ["poor"], ["not", "poor"], ["not", "tidy"], ["new"], ["x", "tidy", "new"]]
+    assert within_reach(train, test, table) == pytest.approx(3 / 7)
+    with pytest.raises(ValueError, match="test"):
+        within_reach(train, [], table)
+
+
+@given(st.lists(st.tuples(texts.filter(bool), st.integers(0, 1)), min_size=1, max_size=6))
+@few
+def test_columns_count_what_a_counter_counts(rows: list[tuple[list[str], int]]) -> None:
+    both, labels = [text for text, _ in rows], [label for _, label in rows]
+    columns = WordColumns("abcdx")
+    counts = columns.count(both, labels)
+    assert counts.shape == (2, 10)
+    for k in (0, 1):
+        found = Counter(word for text, label in rows if label == k for word in text)
+        assert {w: counts[k, i] for w, i in columns.columns.items() if counts[k, i]} == found
+    flat, starts = columns.encode(both)
+    weights = np.arange(10.0)
+    expected = [sum(weights[columns.columns[word]] for word in text) for text in both]
+    assert np.add.reduceat(weights[flat], starts).tolist() == expected
+
+
+def test_columns_keep_negated_words_apart() -> None:
+    columns = WordColumns(["not", "tidy"])
+    counts = columns.count([["not", "tidy"], ["tidy"]], [0, 1])
+    assert counts[:, columns.columns["tidy"]].tolist() == [0, 1]
+    assert counts[:, columns.columns["not_tidy"]].tolist() == [1, 0]
+
+
+def test_columns_refuse() -> None:
+    columns = WordColumns("ab")
+    with pytest.raises(ValueError, match="at least one"):
+        columns.encode([])
+    with pytest.raises(ValueError, match="at least one"):
+        columns.encode([["a"], []])
+    with pytest.raises(ValueError, match="as many labels"):
+        columns.count([["a"]], [0, 1])
+    with pytest.raises(KeyError):
+        columns.encode([["c"]])
+
+
+def test_spoiled() -> None:
+    copies = [["clean"], ["dirty"], ["inn"], ["not", "clean"]]
+    assert spoiled(copies, [1, 1, 1, 0]) == (0.25, 0.25)
+    with pytest.raises(ValueError, match="as many labels"):
+        spoiled(copies, [1])
+    with pytest.raises(ValueError, match="there must be copies"):
+        spoiled([], [])
