@@ -338,7 +338,7 @@ gains = [rows[400][name] - rows[400]["no copies"] for name in list(arms)[1:]]
 claim("reviews_fixed", "400 reviews, smoothing 1: accuracy gained with synonyms or EDA, the smaller gain",
       min(gain[0] for gain in gains), at_least=0.02)  # fmt: skip
 claim("reviews_chosen", "400 reviews, smoothing chosen for each arm: accuracy gained with synonyms or EDA, "
-      "the larger gain", max(gain[1] for gain in gains), at_most=0.015)  # fmt: skip
+      "the larger gain", max(gain[1] for gain in gains), at_most=0.02)  # fmt: skip
 claim("reach", "test texts with a new word that a synonym in training could explain: share among remarks "
       "minus share among reviews", reach[0] - reach[1], at_least=0.15)  # fmt: skip
 
