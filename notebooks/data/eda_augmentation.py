@@ -285,7 +285,7 @@ def audit(keep=()) -> list[tuple[float, float]]:
 
 
 by_hand = [[0, 0], [0, 0.5 * 6 / 10], [8 / 36, 0], [0.1 * 0.9, 0.1]]
-agrees("label_audit", "the fractions in the table, within four standard errors",
+agrees("label_audit", "the fractions in the table",
        audit(), by_hand, atol=0.04)  # fmt: skip
 claim("protected", "copies of remarks with “not” whose label changed or went, if negators and adjectives are "
       "protected in all but replacement", np.sum(audit(protected)), at_most=0)  # fmt: skip
