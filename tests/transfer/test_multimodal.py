@@ -12,7 +12,6 @@ from sklearn.metrics import top_k_accuracy_score
 from torch import Tensor
 
 from lmprep.pretraining.contrastive import info_nce
-from lmprep.transfer import multimodal
 from lmprep.transfer.crosslingual import precision_at_one
 from lmprep.transfer.multimodal import (
     CAPTIONS,
@@ -23,7 +22,6 @@ from lmprep.transfer.multimodal import (
     cosines,
     draw_pictures,
     held_out_pairs,
-    read_captions,
     recall_at_k,
     spelled,
     zero_shot,
@@ -199,12 +197,10 @@ def test_each_image_of_a_digit_is_drawn() -> None:
     assert set(pictures.flatten().tolist()) == {7.0, 17.0, 27.0}
 
 
-def test_captions_are_read_as_words_or_as_symbols() -> None:
-    pairs = torch.tensor([[3, 7], [7, 3], [0, 9]])
-    assert read_captions(pairs, "words").equal(pairs)
-    assert read_captions(pairs, "symbols").tolist() == [[37, 37], [73, 73], [9, 9]]
+def test_captions_are_numbered_and_spelled() -> None:
     assert caption_ids(CAPTIONS).equal(torch.arange(100))
-    assert spelled(pairs[0]) == "three seven"
+    assert caption_ids(torch.tensor([[3, 7], [7, 3]])).tolist() == [37, 73]
+    assert spelled(torch.tensor([3, 7])) == "three seven"
 
 
 # --- towers --------------------------------------------------------------------------------------------
@@ -213,24 +209,31 @@ def test_captions_are_read_as_words_or_as_symbols() -> None:
 def test_a_bag_ties_on_mirrors_and_ordered_words_do_not() -> None:
     mirrored = CAPTIONS.flip(1)
     for ordered in (True, False):
-        towers = TwoTowers("words", ordered, generator(1), generator(2))
+        towers = TwoTowers(ordered, generator(1), generator(2))
         texts, mirrors = towers.text(CAPTIONS), towers.text(mirrored)
         unequal = CAPTIONS[:, 0] != CAPTIONS[:, 1]
         apart = (texts - mirrors).abs().amax(1)[unequal]
         assert (apart > 1e-3).all() if ordered else (apart == 0).all()
 
 
-def test_readings_differ_in_nothing_but_the_tokens() -> None:
-    words, symbols = (
-        TwoTowers(reading, True, generator(1), generator(2)) for reading in ("words", "symbols")
-    )
-    for ours, theirs in zip(words.parameters(), symbols.parameters(), strict=True):
+def test_a_bag_starts_like_the_ordered_tower_and_the_scale_as_clips() -> None:
+    ordered, bag = (TwoTowers(o, generator(1), generator(2)) for o in (True, False))
+    for ours, theirs in zip(ordered.parameters(), bag.parameters(), strict=True):
         assert ours.equal(theirs)
     pictures = torch.rand(4, 8, 16, generator=generator(3))
-    images, texts = words(pictures, CAPTIONS[:3])
+    images, texts = ordered(pictures, CAPTIONS[:3])
     assert images.shape == (4, 32) and texts.shape == (3, 32)
-    assert words.logit_scale.exp().item() == pytest.approx(1 / 0.07)
-    assert Fusion(words, 32, generator(4))(pictures, CAPTIONS[:4]).shape == (4,)
+    assert ordered.logit_scale.exp().item() == pytest.approx(1 / 0.07)
+
+
+def test_fusion_scores_each_picture_with_the_caption_beside_it() -> None:
+    fusion = Fusion(TwoTowers(True, generator(1), generator(2)), 32, generator(4))
+    pictures = torch.rand(4, 8, 16, generator=generator(3))
+    logits = fusion(pictures, CAPTIONS[:4])
+    assert logits.shape == (4,)
+    for i in range(4):
+        torch.testing.assert_close(fusion(pictures[i, None], CAPTIONS[i, None])[0], logits[i])
+    assert (fusion(pictures, CAPTIONS[1:5]) != logits).all()
 
 
 # --- bad input -----------------------------------------------------------------------------------------
@@ -254,7 +257,9 @@ def test_embeddings_that_do_not_fit_are_refused() -> None:
         clip_loss(torch.ones(3, 2), torch.ones(4, 2), scale)
 
 
-@pytest.mark.parametrize("scale", [torch.ones(1), torch.tensor(math.nan), torch.tensor(math.inf)])
+@pytest.mark.parametrize(
+    "scale", [torch.ones(1), torch.tensor(math.nan), torch.tensor(-math.inf), torch.tensor(90.0)]
+)
 def test_the_scale_must_be_one_finite_number(scale: Tensor) -> None:
     with pytest.raises(ValueError, match="logit_scale"):
         clip_loss(torch.ones(2, 2), torch.ones(2, 2), scale)
@@ -283,8 +288,7 @@ def test_digits_that_are_missing_are_refused() -> None:
         (images, labels[:9], pairs, "labels"),
         (images[0], labels, pairs, "images"),
         (images, labels, pairs[:, :1], "pairs"),
+        (images, labels, pairs - 1, "digits"),
     ):
         with pytest.raises(ValueError, match=says):
             draw_pictures(i, y, p, generator())
-    with pytest.raises(ValueError, match="reading"):
-        multimodal.read_captions(pairs, "letters")  # type: ignore[arg-type]

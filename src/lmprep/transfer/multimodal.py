@@ -4,16 +4,12 @@ A picture shows two handwritten digits side by side, and its caption names them 
 100 captions, 00 to 99, and a model can be trained on pictures of some and asked for all.
 """
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lmprep.pretraining.contrastive import partner_loss
 from lmprep.training.init import he_
-
-Reading = Literal["words", "symbols"]
 
 CAPTIONS = torch.cartesian_prod(torch.arange(10), torch.arange(10))
 """All captions, (100, 2): row 10 a + b is "a b"."""
@@ -71,12 +67,14 @@ def clip_loss(
     Raises:
         TypeError: as `cosines`, or captions are not whole numbers.
         ValueError: as `cosines`; the numbers of images, texts and captions differ; or logit_scale is no
-            finite scalar.
+            scalar with a finite exponential.
 
     Source: Radford et al. (2021); the mask is an addition.
     """
-    if logit_scale.ndim != 0 or not logit_scale.isfinite():
-        raise ValueError(f"logit_scale must be one finite number, log(1/τ), got {logit_scale}")
+    if logit_scale.ndim != 0 or not (logit_scale.isfinite() and logit_scale.exp().isfinite()):
+        raise ValueError(
+            f"logit_scale must be one number, log(1/τ), with a finite exponential, got {logit_scale}"
+        )
     if len(images) != len(texts):
         raise ValueError(f"images and texts must be as many, got {len(images)} and {len(texts)}")
     scores = cosines(images, texts) * logit_scale.exp()  # (N, N)
@@ -160,13 +158,15 @@ def draw_pictures(images: Tensor, labels: Tensor, pairs: Tensor, generator: torc
         (N, 8, 16).
 
     Raises:
-        ValueError: a digit has no image, or shapes do not fit.
+        ValueError: a digit has no image, pairs hold another number than a digit, or shapes do not fit.
     """
     if images.ndim != 3 or labels.shape != images.shape[:1]:
         raise ValueError(f"images must be (M, 8, 8) and labels (M,), got {tuple(images.shape)} and "
                          f"{tuple(labels.shape)}")  # fmt: skip
     if pairs.ndim != 2 or pairs.size(1) != 2:
         raise ValueError(f"pairs must be (N, 2), got shape {tuple(pairs.shape)}")
+    if ((pairs < 0) | (pairs > 9)).any():
+        raise ValueError(f"pairs must be digits, 0 to 9, got numbers from {pairs.min()} to {pairs.max()}")
     counts = labels.bincount(minlength=10)
     if not counts.all():
         raise ValueError("labels must have each digit from 0 to 9 at least once")
@@ -185,26 +185,6 @@ def caption_ids(pairs: Tensor) -> Tensor:
 def spelled(pair: Tensor) -> str:
     """A caption, (2,), in words: (3, 7) is "three seven"."""
     return " ".join(_WORDS[digit] for digit in pair.tolist())
-
-
-def read_captions(pairs: Tensor, reading: Reading) -> Tensor:
-    """A caption as two tokens: its two words, or twice a symbol of its own, shared with no other caption.
-
-    Args:
-        pairs: (N, 2), digits.
-        reading: "words" gives tokens from 0 to 9, "symbols" from 0 to 99.
-
-    Returns:
-        (N, 2).
-
-    Raises:
-        ValueError: the reading is unknown.
-    """
-    if reading not in ("words", "symbols"):
-        raise ValueError(f'reading must be "words" or "symbols", got {reading!r}')
-    if reading == "words":
-        return pairs
-    return caption_ids(pairs)[:, None].expand(-1, 2)
 
 
 # --- two towers ------------------------------------------------------------------------------------------
@@ -227,25 +207,24 @@ class Layers(nn.Sequential):
 
 
 class TextTower(nn.Module):
-    """Embeds the two tokens of a caption and mixes them.
+    """Embeds the two words of a caption and mixes them.
 
     Args:
-        reading: what the tokens are, see `read_captions`.
         ordered: whether each place is seen by itself; if not, both places see the sum of the two.
         width: of the output.
         generator: of the weights, on the CPU.
     """
 
-    def __init__(self, reading: Reading, ordered: bool, width: int, generator: torch.Generator) -> None:
+    def __init__(self, ordered: bool, width: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.reading, self.ordered = reading, ordered
-        self.tokens = nn.Embedding(100, 32)  # words need ten of them: every tower has the same parameters
-        nn.init.normal_(self.tokens.weight, generator=generator)
+        self.ordered = ordered
+        self.words = nn.Embedding(10, 32)
+        nn.init.normal_(self.words.weight, generator=generator)
         self.mix = Layers((64, 64, width), generator)
 
     def forward(self, pairs: Tensor) -> Tensor:
         """Captions as digits, (N, 2), to (N, width)."""
-        vectors = self.tokens(read_captions(pairs, self.reading))  # (N, 2, 32)
+        vectors = self.words(pairs)  # (N, 2, 32)
         if not self.ordered:
             vectors = vectors.sum(dim=1, keepdim=True).expand(-1, 2, -1)
         out: Tensor = self.mix(vectors.flatten(1))
@@ -256,14 +235,13 @@ class TwoTowers(nn.Module):
     """An image tower, a text tower and a learned scale, which starts at CLIP's 1/0.07.
 
     Args:
-        reading, ordered: of the text tower.
+        ordered: of the text tower.
         image_generator, text_generator: of each tower's weights, so that images start alike.
         width: of the space that both share.
     """
 
     def __init__(
         self,
-        reading: Reading,
         ordered: bool,
         image_generator: torch.Generator,
         text_generator: torch.Generator,
@@ -271,7 +249,7 @@ class TwoTowers(nn.Module):
     ) -> None:
         super().__init__()
         self.image = Layers((128, 128, width), image_generator)
-        self.text = TextTower(reading, ordered, width, text_generator)
+        self.text = TextTower(ordered, width, text_generator)
         self.logit_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
 
     def forward(self, pictures: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
