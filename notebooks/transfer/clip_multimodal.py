@@ -22,27 +22,25 @@
 # %% [markdown] tags=["answer"]
 # ## The 30-second answer
 #
-# CLIP trains an image tower and a text tower on pairs. In each batch every picture must pick its own caption and every
+# CLIP trains an image tower and a text tower on pairs: in each batch every picture must pick its own caption, and every
 # caption its own picture, by cosine times a learned scale. A new class needs only a caption: embed it, take the
 # nearest. In our test this named most combinations that training had left out, because each word meant the same
-# everywhere. Shuffle which caption goes with which picture, and none is named. And test mirrored captions, or a bag of words passes.
+# everywhere. With the same captions as arbitrary names it named almost none. Test mirrored captions too, or a bag of words passes.
 #
 # :::{dropdown} The two-minute answer
-# Two networks map $N$ pictures and their $N$ captions to vectors of one width. Divide each by its length, take all
-# $N \times N$ cosines, multiply by a learned scale. The loss is cross-entropy along rows and columns, with
+# Two networks map $N$ pictures and their $N$ captions to vectors of one width. Take all
+# $N \times N$ cosines, times a learned scale. The loss is cross-entropy along rows and columns, with
 # the true pairs on the diagonal. The towers meet only in the cosine, so a collection is encoded once, and a
 # question costs one more encoding and a matrix product. A model that
-# fuses both inputs has to look at each pair and is used, if at all, to rerank.
+# fuses both inputs has to look at each pair, and at most reranks.
 #
 # Zero-shot naming needs a caption for each class and no pictures of it. Whether it works for a combination that
-# never occurred depends on the captions. Here we change only which caption goes with which pair of digits. If
-# each word keeps its meaning, most unseen pairs are named. If the same captions are arbitrary names, only the trained ones
-# are learned. A contrastive loss is not required: a classifier with one head for each digit composes as well.
+# never occurred depends on the captions. If each word keeps its meaning, most unseen pairs of digits are named here; if the
+# same captions are arbitrary names, only the trained ones are learned. A contrastive loss is not required: a
+# classifier with one head for each digit composes as well.
 #
-# Two cautions. A bag of words can score well in a gallery where no two captions hold the same words. And if a
-# caption occurs twice in a batch, the copies are
-# each other's negatives. As long as both have one vector, the loss just asks for equal shares, and masking
-# changed little.
+# If a caption occurs twice in a batch, the copies are each other's negatives. As long as both have one vector, the
+# loss just asks for equal shares, and masking changed little.
 # :::
 
 # %% [markdown] tags=["rubric"]
@@ -52,7 +50,7 @@
 # - Junior: zero-shot classification embeds one caption for each class and takes the nearest.
 # - Mid: says what "unseen" means: the pictures, the class, or only the combination of known parts.
 # - Mid: two towers cost $N + M$ encodings for all $N \cdot M$ pairs; fusion costs $N \cdot M$ passes of what follows it.
-# - Mid: knows how recall@k treats ties and repeated captions.
+# - Mid: says how recall@k treats ties and repeated captions.
 # - Senior: isolates what composes, and grants that two heads do so too.
 # - Senior: designs a test that a bag of words must fail.
 # - Senior: works out that exact duplicates amount to soft targets, with a floor under the loss.
@@ -120,8 +118,8 @@ for row in test[example].tolist():
 # $$
 #
 # [InfoNCE](../pretraining/contrastive_infonce) derives this loss, its limit of $\log N$ nats and the temperature, here
-# $e^{-s}$. What is new: the two views come from two networks that share no weight. The option `captions` drops
-# negatives that have the same caption, and is tried further below.
+# $e^{-s}$. What is new: the two views come from two networks that share no weight. The option `captions` is
+# for repeated captions, further below.
 
 # %%
 show(clip_loss, multimodal.zero_shot, multimodal.recall_at_k)
@@ -139,7 +137,7 @@ agrees("clip_loss", "torch.nn.functional.cross_entropy, both ways",
 #
 # What names a pair that training left out? Train four pairs of towers, from the same weights, on the same pictures:
 #
-# - *words*: the text tower embeds the two words of a caption and mixes them in a small network, which sees which word is on the left.
+# - *words*: the text tower embeds the two words of a caption and mixes them in a small network, which sees their places.
 # - *scrambled*: the captions are dealt out anew, once. "Three seven" may stand for all pictures of 5 and 1.
 #   Trained captions go to trained pairs and held-out ones to held-out pairs, so the tower reads the same texts as before.
 # - *bag*: both places get the sum of the two words.
@@ -229,23 +227,24 @@ plt.show()
 
 # %% [markdown]
 # Scrambled captions of training are learned nearly as well: eighty arbitrary names fit into the tower. Of the held-out
-# ones next to none is right, though each of their words was trained as often as in *words*. A word that
-# means something else in every caption predicts nothing. *Three* on the left always shows the same digit, and
-# eight partners were enough to learn that. (A softmax with one class for each caption fails more simply: a class without pictures is only pushed down.)
+# ones next to none is right, though all their words were trained. A word that stands for
+# something else in every caption predicts nothing. *Three* on the left always shows the same digit, and
+# eight partners were enough to learn that. (A softmax with one class for each caption fails more simply: training only pushes a class
+# without pictures down.)
 #
 # "Contrastive learning composes" would be the wrong conclusion. *Two heads*, trained by plain
 # cross-entropy, fill the gaps as well. Both were told the parts, one by words, the other by its two labels. What CLIP
 # adds is convenience: a caption says what the parts are, and nobody designs a head for each.
 #
-# The list of candidates matters too. In the first two columns all 100 captions compete, and trained ones
-# attract. With only the 20 unseen ones to choose from (chance .05) *words* are nearly always right, and *scrambled* still guess.
+# The candidates matter too. In the first two columns all 100 captions compete, and trained ones
+# attract. Among the 20 unseen ones alone (chance .05) *words* are nearly always right, and *scrambled* still guess.
 # (Of equal scores the first caption wins, which is how the bag names some pairs.)
 #
 # ## A gallery without mirrors lets a bag of words pass
 #
 # The bag gives "three seven" and "seven three" one vector, so it ties on every mirrored pair and no training
-# helps. Would a retrieval benchmark tell? *Recall@k* is the share of queries whose partner is among the $k$ best.
-# `recall_at_k` ranks a partner behind everything it ties with, so R@1 credits no luck; fair coins would give the bag half
+# helps. Would a benchmark tell? *Recall@k* is the share of queries whose partner is among the $k$ best.
+# `recall_at_k` ranks a partner behind everything it ties with, so R@1 credits no luck; with mirrors, fair coins would give the bag half
 # of its R@2. Build 30 galleries of one picture per caption, first from the 45 captions whose left digit is the
 # smaller, then with their mirrors, 90.
 
@@ -304,14 +303,14 @@ claim("mask_changes_little", "captions absent from training, share right: twins 
       "not, absolute", abs((found["masked"] - found["words"])[unseen].mean()), at_most=0.1)  # fmt: skip
 
 # %% [markdown]
-# Most of the final loss is floor. The mask removes it and names about as many pairs, or a few more. The
-# argument needs equal vectors. Two wordings of one caption have two, and the loss may push one away from the other's
-# picture. There a mask or a shared label is worth trying.
+# Most of the final loss is floor, which rises with the batch: losses at two batch sizes do not compare. The mask removes it and
+# names about as many pairs, or a few more. The argument needs equal vectors. Of two wordings of one caption the
+# loss may push one away from the other's picture, and a mask or a shared label is worth trying.
 #
 # ## Fusion answers "do these two belong together?", at a price per pair
 #
 # The other classic puts both feature vectors side by side, and a small network answers with one sigmoid whether picture and
-# caption match. Train it on each picture with its caption and with the caption of its neighbor in the batch.
+# caption match. Train it on each picture with its caption and with its neighbor's in the batch.
 
 # %%
 show(multimodal.Fusion)
@@ -337,16 +336,15 @@ claim("fusion_matches", "captions absent from training: fused model's accuracy o
 
 # %% [markdown]
 # It works, also for pairs that were never shown: again composition without a contrastive loss. The difference is what a search costs.
-# All $N \cdot M$ scores of $N$ pictures and $M$ captions take two towers $N + M$ encodings and a matrix product, whereas fusion passes each pair
-# through its head. In return a head may relate the inputs in ways that one cosine cannot. So let the towers fetch a short list and
-# fusion rank it again, after training on captions that the towers confuse. Random wrong ones, as here, are mostly easy.
+# All $N \cdot M$ scores of $N$ pictures and $M$ captions take two towers $N + M$ encodings and a matrix product. Fusion passes each pair
+# through its head. In return a head may relate the inputs in ways that one cosine cannot. So let the towers fetch a short list and a
+# fused model rank it again, trained on captions that the towers confuse. Random wrong ones, as here, are mostly easy.
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
 #
 # **"Zero-shot means that the model has never seen anything like it."** It means that no labeled example of the test's classes was
-# used. Web captions may well have named those classes. On this page pictures and pairings are new, words and digits are not. Letters
-# could not be named: no caption has a word for them. Say which part is new.
+# used. Web captions may well have named those classes. Here pictures and pairings are new, words and digits are not. Say which part is new.
 #
 # **"Share features by multi-task learning, and let a GAN enlarge the set."** Multi-task learning
 # hangs several outputs on one input. A GAN trained on the pictures draws more of their kind, and what they show is still
@@ -354,30 +352,27 @@ claim("fusion_matches", "captions absent from training: fused model's accuracy o
 #
 # **"Recall@1 is 50 %, so half of the answers are wrong."** Suppose every caption occurs twice in a gallery and the model is perfect.
 # It cannot tell which copy is "the" partner, and a coin gives 50 %. Like the loss, a benchmark has a limit. Count every
-# correct caption as a hit, or remove duplicates first.
-#
-# **"Larger batches hold more false negatives, so cap the batch."** For exact copies the floor rises, as computed
-# above, so losses at two batch sizes do not compare. Whether the vectors suffer is a question for held-out retrieval.
+# correct caption, or remove duplicates.
 
 # %% [markdown] tags=["followups"]
 # ## Follow-ups
 #
 # :::{dropdown} Why learn the scale, and why stop it at 100?
-# Cosines end at 1, so the scores need a factor, and the best one depends on data and batch. CLIP learns its logarithm, which keeps it
-# positive. The scale starts at $1/0.07$ and is clipped at 100, which the authors found necessary for stability {cite:p}`radford2021clip`. Clip the
+# Cosines end at 1, so the scores need a factor, and the best one depends on data and batch. Its logarithm is learned, which keeps it
+# positive. The factor starts at $1/0.07$ and is clipped at 100, which the authors found necessary for stability {cite:p}`radford2021clip`. Clip the
 # parameter after the update: a clamp inside the loss has gradient zero beyond the limit.
 # :::
 #
 # :::{dropdown} What does SigLIP change?
 # It asks of each of the $N^2$ pairs separately whether it matches: a sigmoid, no softmax {cite:p}`zhai2023sigmoid`. No row has to be
 # normalized over all devices. The authors report gains at smaller batches, and little left to gain beyond 32 thousand.
-# Non-matches outnumber matches $N - 1$ to 1. A learned bias, −10 at the start, says so from the first update, which would else be large and correct little more than that.
+# Non-matches outnumber matches $N - 1$ to 1, which would dominate the first updates. So a learned bias is added, −10 at the start.
 # :::
 #
 # :::{dropdown} Early or late fusion?
 # Early fusion joins features as soon as they are extracted, often side by side; late fusion lets each modality decide and joins the decisions
 # {cite:p}`baltrusaitis2019multimodal`. Early fusion can use interactions such as "this word, that region"; late fusion can do without a missing modality.
-# In these terms our fused model is early. Today "early" often means one Transformer over the tokens of both.
+# In these terms our fused model is early; others call it intermediate, as it joins learned features.
 # :::
 #
 # :::{dropdown} How does a model such as LLaVA talk about images?
@@ -393,8 +388,8 @@ claim("fusion_matches", "captions absent from training: fused model's accuracy o
 #
 # :::{dropdown} What is the modality gap?
 # In CLIP's space pictures and texts lie in two separate regions. {cite:t}`liang2022gap` trace the gap to the start, where each
-# network fills only a narrow cone, and to the loss, which keeps the regions apart. So rank texts against texts
-# or against pictures, but do not compare cosines of the two kinds.
+# network fills only a narrow cone, and to the loss, which keeps the regions apart. So do not rank texts and pictures
+# in one list by their cosine with a text.
 # :::
 
 # %% [markdown] tags=["exercise"]
@@ -432,8 +427,6 @@ check("clip_loss", clip_loss)
 # %% [markdown] tags=["references"]
 # ## References
 #
-# - {cite:t}`radford2021clip`: the two towers, the loss, zero-shot by captions. {cite:t}`zhai2023sigmoid`: sigmoid in place of softmax.
+# - {cite:t}`radford2021clip`: CLIP. {cite:t}`zhai2023sigmoid`: sigmoid in place of softmax. {cite:t}`liang2022gap`: the modality gap.
 # - {cite:t}`yuksekgonul2023bags`: order tests and NegCLIP. {cite:t}`hsieh2023sugarcrepe`: tests that need no picture.
-# - {cite:t}`liang2022gap`: the modality gap.
-# - {cite:t}`baltrusaitis2019multimodal`: a taxonomy with early and late fusion.
-# - {cite:t}`liu2023visual`: from CLIP's image tower to a model that talks.
+# - {cite:t}`baltrusaitis2019multimodal`: kinds of fusion. {cite:t}`liu2023visual`: from CLIP's image tower to a model that talks.

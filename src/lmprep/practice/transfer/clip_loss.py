@@ -183,7 +183,10 @@ def any_scale(candidate: Candidate, rng: Rng) -> None:
         "texts": torch.tensor([[-1.0, 0.0], [1.0, 0.0]]),
     }
     for logit_scale in (-5.0, 4.0, 7.0):
-        compare(candidate, opposite | {"logit_scale": torch.tensor(logit_scale)}, cause)
+        far = opposite | {"logit_scale": torch.tensor(logit_scale)}
+        compare(candidate, far, cause)
+        finite = "a finite score for twins, which is no longer below the partner's"
+        compare(candidate, far | {"captions": torch.tensor([3, 3])}, finite)
         compare(candidate, inputs(rng, 3, 2, logit_scale), cause)
         compare(candidate, inputs(rng, 4, 3, logit_scale, torch.float64, groups=2), cause)
 
@@ -411,6 +414,7 @@ TASK = Task(
         "partner masked too": on(mask=lambda s, c: s.masked_fill(c[:, None] == c, -torch.inf)),
         "twins' scores set to 0": on(mask=lambda s, c: s.masked_fill(twins_of(c), 0.0)),
         "twins' scores set to −1": on(mask=lambda s, c: s.masked_fill(twins_of(c), -1.0)),
+        "twins' scores set to −100": on(mask=lambda s, c: s.masked_fill(twins_of(c), -100.0)),
         "mask inverted": on(
             mask=lambda s, c: s.masked_fill(~twins_of(c) & ~torch.eye(len(c), dtype=torch.bool), -torch.inf)
         ),
