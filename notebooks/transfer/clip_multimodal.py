@@ -96,10 +96,10 @@ def pictures(split: str, pairs: torch.Tensor, k: int) -> torch.Tensor:
 held_out = multimodal.held_out_pairs(generator(1))  # (100,) bool
 unseen, others = torch.where(held_out)[0], torch.where(~held_out)[0]
 seen = others[torch.randperm(80, generator=generator(2))[:num_seen]]
-train_ids = seen[torch.randint(num_seen, (num_updates, batch_size), generator=generator(3))]
-train_pictures = pictures("train", CAPTIONS[train_ids.flatten()], 4).unflatten(
-    0, train_ids.shape
-)
+luck = torch.randint(num_seen, (num_updates, batch_size), generator=generator(3))
+train_ids = seen[luck]  # of captions
+drawn = pictures("train", CAPTIONS[train_ids.flatten()], 4)
+train_pictures = drawn.unflatten(0, train_ids.shape)  # (num_updates, N, 8, 16)
 test = pictures("test", CAPTIONS.repeat(30, 1), 5)  # thirty times all captions
 
 example = unseen[3]
@@ -172,8 +172,9 @@ def two_losses(model: nn.Module, batch) -> torch.Tensor:
     return sum(map(F.cross_entropy, model(batch[0]).split(10, dim=1), batch[1].T))
 
 
-models = {"words": (True, contrast, CAPTIONS), "scrambled": (True, contrast, CAPTIONS[dealt]),
-          "bag": (False, contrast, CAPTIONS), "masked": (True, masked_contrast, CAPTIONS)}  # fmt: skip
+models = {"words": (True, contrast, CAPTIONS),
+          "scrambled": (True, contrast, CAPTIONS[dealt]), "bag": (False, contrast, CAPTIONS),
+          "masked": (True, masked_contrast, CAPTIONS)}  # fmt: skip
 scores, losses = {}, {}  # of each model, (3000, 100) and (num_updates,)
 for name, (ordered, loss, texts) in models.items():
     towers = TwoTowers(ordered, generator(7), generator(8))
