@@ -243,7 +243,7 @@ plt.show()
 #
 # ## A gallery without mirrors lets a bag of words pass
 #
-# The bag gives "three seven" and "seven three" one vector, so it ties on every mirrored pair and no training
+# The bag gives "three seven" and "seven three" one vector, so it ties with every mirror (last column), and no training
 # helps. Would a benchmark tell? *Recall@k* is the share of queries whose partner is among the $k$ best.
 # `recall_at_k` ranks a partner behind everything it ties with, so R@1 credits no luck; with mirrors, fair coins would give the bag half
 # of its R@2. Build 30 galleries of one picture per caption, first from the 45 captions whose left digit is the

@@ -88,18 +88,15 @@ def inputs(
     return given
 
 
-def pair_by_pair(
+def by_questions(
     images: Tensor, texts: Tensor, logit_scale: Tensor, captions: Tensor | None = None
 ) -> Tensor:
-    """In float64, one question at a time."""
+    """In float64, as log-sum-exp over the candidates of each question minus the partner's score."""
     table = F.cosine_similarity(images.double()[:, None], texts.double(), dim=-1) * logit_scale.double().exp()
-    N = len(table)
-    names = list(range(N)) if captions is None else captions.tolist()
-    total = table.new_zeros(())
-    for i in range(N):
-        kept = [j for j in range(N) if j == i or names[j] != names[i]]
-        total = total + table[i, kept].logsumexp(0) + table[kept, i].logsumexp(0) - 2 * table[i, i]
-    return total / (2 * N)
+    names = torch.arange(len(table)) if captions is None else captions
+    kept = (names[:, None] != names) | torch.eye(len(table), dtype=torch.bool)
+    table = torch.where(kept, table, -torch.inf)
+    return (table.logsumexp(0) + table.logsumexp(1) - 2 * table.diagonal()).mean() / 2
 
 
 def compare(candidate: Candidate, given: dict[str, Any], cause: str, tolerance: float | None = None) -> None:
@@ -108,7 +105,7 @@ def compare(candidate: Candidate, given: dict[str, Any], cause: str, tolerance: 
     loss = call.returns(dtype, loss=())
     if tolerance is None:
         tolerance = 2e-6 * float(given["logit_scale"].exp()) + 1e-5  # a cosine's rounding in float32
-    call.same("loss", loss, pair_by_pair(**given).to(dtype), cause=cause, tolerance=tolerance)
+    call.same("loss", loss, by_questions(**given).to(dtype), cause=cause, tolerance=tolerance)
 
 
 # Checks.
@@ -124,9 +121,9 @@ def one_number(candidate: Candidate, rng: Rng) -> None:
 
 def all_equal(candidate: Candidate, rng: Rng) -> None:
     """Where all vectors point the same way the loss is log N, at any scale."""
-    for N, D in ((1, 2), (2, 2), (3, 1), (5, 4)):
+    for N, D in ((1, 2), (3, 1), (5, 4)):
         direction = normal(rng, D).abs() + 0.5
-        for logit_scale in (-2.0, 0.0, 3.0):
+        for logit_scale in (-2.0, 3.0):
             given = inputs(rng, N, D, logit_scale)
             length = torch.from_numpy(rng.uniform(0.5, 2, size=(N, 1))).float()
             same = {"images": length * direction, "texts": direction.expand(N, D).clone()}
@@ -135,7 +132,7 @@ def all_equal(candidate: Candidate, rng: Rng) -> None:
 
 
 def values(candidate: Candidate, rng: Rng) -> None:
-    """Without captions: agrees with a loop over all 2 N questions."""
+    """Without captions: agrees with the definition, question by question."""
     cause = (
         "one direction only or the same one twice, rows not normalized, or the scale: its exponential "
         "multiplies the cosines"
@@ -150,7 +147,7 @@ def twins(candidate: Candidate, rng: Rng) -> None:
         "a mask on one direction only, on the diagonal too, a score of 0 in place of minus infinity, twins "
         "counted as right answers, or twins removed from the batch"
     )
-    for N, D, groups in ((2, 2, 1), (3, 2, 2), (4, 3, 2), (6, 4, 3), (7, 2, 3)):
+    for N, D, groups in ((2, 2, 1), (4, 3, 2), (7, 2, 3)):
         for logit_scale in (0.5, 2.5):
             compare(candidate, inputs(rng, N, D, logit_scale, groups=groups), cause)
 
@@ -182,7 +179,7 @@ def any_scale(candidate: Candidate, rng: Rng) -> None:
         "images": torch.tensor([[1.0, 0.0], [-1.0, 0.0]]),
         "texts": torch.tensor([[-1.0, 0.0], [1.0, 0.0]]),
     }
-    for logit_scale in (-5.0, 4.0, 7.0):
+    for logit_scale in (-5.0, 7.0):
         far = opposite | {"logit_scale": torch.tensor(logit_scale)}
         compare(candidate, far, cause)
         finite = "a finite score for twins, which is no longer below the partner's"
@@ -193,7 +190,7 @@ def any_scale(candidate: Candidate, rng: Rng) -> None:
 
 def precision(candidate: Candidate, rng: Rng) -> None:
     """float64 comes out to full precision."""
-    for sizes in SIZES[2:]:
+    for sizes in SIZES[3:]:
         for groups in (0, 2):
             given = inputs(rng, *sizes, 4.0, torch.float64, groups)
             given["texts"] = normal(rng, *sizes, dtype=torch.float64)  # strangers: the loss is large
@@ -218,7 +215,7 @@ def gradients(candidate: Candidate, rng: Rng) -> None:
         given = inputs(rng, *sizes, 1.0, torch.float64, groups)
         names = ("images", "texts", "logit_scale")
         want = {name: given[name].clone().requires_grad_() for name in names}
-        pair_by_pair(**given | want).backward()
+        by_questions(**given | want).backward()
         fresh = {name: given[name].clone().requires_grad_() for name in names}
         call = Call(candidate, **given | fresh)
         found = call.gradients(loss=call.returns(torch.float64, loss=()))
@@ -413,7 +410,6 @@ TASK = Task(
         "captions ignored": on(mask=lambda s, c: s),
         "partner masked too": on(mask=lambda s, c: s.masked_fill(c[:, None] == c, -torch.inf)),
         "twins' scores set to 0": on(mask=lambda s, c: s.masked_fill(twins_of(c), 0.0)),
-        "twins' scores set to −1": on(mask=lambda s, c: s.masked_fill(twins_of(c), -1.0)),
         "twins' scores set to −100": on(mask=lambda s, c: s.masked_fill(twins_of(c), -100.0)),
         "mask inverted": on(
             mask=lambda s, c: s.masked_fill(~twins_of(c) & ~torch.eye(len(c), dtype=torch.bool), -torch.inf)
