@@ -124,7 +124,7 @@ zero = np.zeros((1, 301))
 
 
 def fit(x: np.ndarray, y: np.ndarray, starts: np.ndarray, penalties=penalties) -> np.ndarray:
-    """For each start (S, 301) the weights near it, at the penalty with the least error left out."""
+    """For each start (S, 301) the weights near it, at the penalty of least error left out."""
     errors, weights = leave_one_out(x, y, starts, penalties)  # (L, S) and (L, S, 301)
     return weights[errors.argmin(axis=0), range(len(starts))]
 
@@ -270,7 +270,7 @@ claim("shuffled_hurts", "40 labels: accuracy from shuffled hotel weights minus s
       accuracy[40][:, 3].mean() - accuracy[40][:, 0].mean(), at_most=-0.01)  # fmt: skip
 
 # %% [markdown]
-# "Hotels give fifteen points" and "hotels give nothing" are both true, at other numbers of labels; so a gain without that number says little. *Label equivalents* are easier to
+# "Hotels give a great gain" and "hotels give nothing" are both true, at other numbers of labels, so a gain without that number says little. *Label equivalents* are easier to
 # sell: ten labels with the source do what scratch does with several times as many. Books, just as Chinese and just as many, give next to
 # nothing, and shuffled weights cost accuracy: *negative transfer*. That the gain needs the right characters shows that it is knowledge, not merely a start away from zero.
 #
@@ -285,7 +285,7 @@ random = rng(6)
 untuned = np.mean([right(fit(*draw(160, random), zero, [1])) for _ in range(runs)])
 tuned, hotel, *_ = accuracy[160].mean(axis=0)
 print(
-    f"160 labels: hotels gain {hotel - untuned:.3f} over untuned, {hotel - tuned:.3f} over tuned scratch"
+    f"160 labels: hotels gain {hotel - untuned:.3f} on untuned, {hotel - tuned:.3f} on tuned scratch"
 )
 
 fives = accuracy[few][:, 0].reshape(-1, 5)
@@ -297,9 +297,7 @@ sources = [fit(np.vstack([x, hotels[0][:1200]]), np.append(y, hotels[1][:1200]),
 x_pool, y_pool = x_pool[:400], y_pool[:400]  # what the control has not read
 leak = [right(fit(*draw(few, random), np.array(sources))).mean(axis=1) for _ in range(runs)]
 leaked, clean = np.mean(leak, axis=0)
-print(
-    f"{few} labels: {leaked:.3f} from a source that read the test, {clean:.3f} from the control"
-)
+print(f"{few} labels: {leaked:.3f} if the source has read the test, its control {clean:.3f}")
 
 # %%
 claim("untuned_control", "160 labels: points of accuracy that hotels seem to gain because scratch is not tuned",
