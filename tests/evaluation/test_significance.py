@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sacrebleu.metrics.bleu import BLEU as SacreBLEU
 
-from lmprep.evaluation.significance import paired_bootstrap
+from lmprep.evaluation.significance import mcnemar, paired_bootstrap, sign_flip
 from lmprep.evaluation.text import bleu_from_statistics, bleu_statistics
 
 
@@ -175,3 +175,88 @@ def test_bad_input_is_named(call: Callable[[], Any], says: str) -> None:
 def test_options_of_another_type_are_named(options: dict[str, Any], says: str) -> None:
     with pytest.raises(TypeError, match=says):
         paired_bootstrap(A, A, **options)
+
+
+def two_models(only_a: int, only_b: int, same: int) -> tuple[Any, Any]:
+    """What two models get right: so many items one alone, and `same` both, then neither."""
+    a = np.repeat([True, False, True, False], [only_a, only_b, same, same])
+    b = np.repeat([False, True, True, False], [only_a, only_b, same, same])
+    return a, b
+
+
+@pytest.mark.parametrize(
+    "counts", [(0, 0), (1, 0), (3, 0), (4, 1), (12, 30), (80, 80), (700, 760), (2000, 1700)]
+)
+def test_mcnemar_is_the_binomial_test_of_the_items_apart(counts: tuple[int, int]) -> None:
+    p = mcnemar(*two_models(*counts, same=50))
+    theirs = scipy.stats.binomtest(counts[0], sum(counts)).pvalue if sum(counts) else 1.0
+    assert p == pytest.approx(theirs, rel=1e-9)
+
+
+def test_mcnemar_by_hand() -> None:
+    assert mcnemar(*two_models(3, 0, 4)) == 2 / 8
+    assert mcnemar(*two_models(4, 1, 4)) == 12 / 32
+    assert mcnemar(*two_models(2, 2, 4)) == 1.0
+
+
+@given(st.integers(0, 40), st.integers(0, 40), st.integers(1, 5))
+def test_mcnemar_takes_either_model_first_and_ignores_the_rest(only_a: int, only_b: int, same: int) -> None:
+    a, b = two_models(only_a, only_b, same)
+    assert mcnemar(a, b) == mcnemar(b, a) == mcnemar(*two_models(only_a, only_b, 7 * same))
+    assert 0 < mcnemar(a, b) <= 1
+
+
+def test_mcnemar_keeps_its_word_for_models_that_are_equally_good() -> None:
+    random = rng(1)
+    p = [mcnemar(random.random(200) < 0.7, random.random(200) < 0.7) for _ in range(2000)]
+    assert (
+        0.02 < np.mean(np.array(p) <= 0.05) <= 0.05 + 3 * (0.05 * 0.95 / 2000) ** 0.5
+    )  # exact: conservative
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "error", "match"),
+    [
+        ([True, False], [True], ValueError, r"both be \(N,\)"),
+        ([], [], ValueError, "not empty"),
+        ([[True]], [[True]], ValueError, r"\(1, 1\)"),
+        ([1, 0], [0, 1], TypeError, "boolean"),
+        ([True, False], [0.9, 0.1], TypeError, "float64"),
+    ],
+)
+def test_mcnemar_names_bad_input(a: Any, b: Any, error: type[Exception], match: str) -> None:
+    with pytest.raises(error, match=match):
+        mcnemar(a, b)
+
+
+@pytest.mark.parametrize("runs", [1, 2, 5, 9])
+def test_sign_flip_is_scipys_permutation_test(runs: int) -> None:
+    for shift in (0.0, 1.0):
+        d = rng(runs).normal(shift, 1, runs)
+        theirs = 1.0 if runs == 1 else scipy.stats.permutation_test(
+            (d,), np.mean, permutation_type="samples", n_resamples=np.inf).pvalue  # fmt: skip
+        assert sign_flip(d) == pytest.approx(theirs, abs=1e-12)
+
+
+def test_sign_flip_by_hand() -> None:
+    assert sign_flip([1.0, 2.0, 3.0]) == 2 / 8  # as far: all signs as they are, and all turned
+    assert sign_flip([1.0, 2.0, -3.0]) == 1.0
+    assert sign_flip([0.1, 0.2, 0.3, -0.3]) == 12 / 16  # |sum| of 0.3 or more, rounding aside
+    assert sign_flip(np.full(10, 0.3)) == 2 / 2**10
+
+
+@given(st.lists(st.floats(-1, 1), min_size=1, max_size=8))
+def test_sign_flip_does_not_care_about_scale_sign_and_order(d: list[float]) -> None:
+    values = np.round(d, 3)
+    p = sign_flip(values)
+    assert p == sign_flip(-values) == sign_flip(1024 * values) == sign_flip(values[::-1])
+    assert 2 / 2 ** len(d) <= p <= 1
+
+
+@pytest.mark.parametrize(
+    ("d", "match"),
+    [([], "R from 1 to 16"), (np.ones(17), "17"), (np.ones((2, 2)), "shape"), ([1, math.nan], "finite")],
+)
+def test_sign_flip_names_bad_input(d: Any, match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        sign_flip(d)

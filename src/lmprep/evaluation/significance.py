@@ -1,5 +1,7 @@
-"""Is one system better than another, or was the test set kind to it?"""
+"""Is one system better than another, or was the test set kind to it, or the training run?"""
 
+import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -73,6 +75,64 @@ def paired_bootstrap(
     low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
     further = int((abs(resampled - resampled.mean()) >= abs(observed)).sum())
     return Comparison(observed, float(low), float(high), (1 + further) / (1 + num_samples))
+
+
+def mcnemar(a_right: ArrayLike, b_right: ArrayLike) -> float:
+    """Exact two-sided p-value that two models, as they are, err equally often.
+
+    Only items count that one of them alone gets right. If both were equally good, each such item would be
+    a fair coin. The training runs behind the models do not enter: for two runs of one method it may be small.
+
+    Args:
+        a_right, b_right: (N,), boolean: what each model gets right, for the same N items.
+
+    Returns:
+        min(1, 2 P[at most min(b, c) heads in b + c coins]) for b items that only a gets right, c only b.
+
+    Raises:
+        TypeError: they do not hold booleans.
+        ValueError: they are not (N,) of one length, or hold no item.
+
+    Source: McNemar (1947); the exact form is the sign test.
+    """
+    a, b = np.asarray(a_right), np.asarray(b_right)
+    if a.ndim != 1 or a.shape != b.shape or not a.size:
+        raise ValueError(f"a_right and b_right must both be (N,) and not empty, got {a.shape} and {b.shape}")
+    if a.dtype != bool or b.dtype != bool:
+        raise TypeError(
+            f"a_right and b_right must be boolean, predictions == labels, got {a.dtype} and {b.dtype}"
+        )
+    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
+    coins = only_a + only_b
+    tail = sum(math.comb(coins, heads) for heads in range(min(only_a, only_b) + 1))
+    return min(1.0, 2 * tail / 2**coins)
+
+
+def sign_flip(differences: ArrayLike) -> float:
+    """Exact two-sided p-value that paired runs of two methods differ by chance alone.
+
+    If they did, each difference might as well have come with the other sign. All 2^R ways to choose the signs
+    are gone through. Even if every difference has the same sign, p is no less than 2 / 2^R.
+
+    Args:
+        differences: (R,), score of one method minus the other's, a pair of runs each; 16 at most.
+
+    Returns:
+        The share of choices whose mean is at least as far from 0 as the mean observed.
+
+    Raises:
+        ValueError: they are not (R,) with R from 1 to 16, or one is NaN or infinite.
+
+    Source: Fisher (1935), "The Design of Experiments"; Pitman (1937).
+    """
+    d = np.asarray(differences, dtype=np.float64)
+    if d.ndim != 1 or not 1 <= len(d) <= 16:
+        raise ValueError(f"differences must be (R,) with R from 1 to 16, got shape {d.shape}")
+    if not np.isfinite(d).all():
+        raise ValueError("differences must be finite: drop the pair of a run that failed")
+    signs = np.array(list(itertools.product((1.0, -1.0), repeat=len(d))))  # (2^R, R)
+    sums = abs(signs @ d)
+    return float((sums >= sums[0] * (1 - 1e-12)).mean())  # equal sums may differ by rounding
 
 
 def _check_options(rng: object, num_samples: object, level: float) -> None:

@@ -128,14 +128,17 @@ def leave_one_out(
         raise ValueError(f"centers must have shape (C, {x.shape[1]}), got {starts.shape}")
     if not len(lams):
         raise ValueError("lams must hold at least one penalty")
+    U, s, Vt = np.linalg.svd(x, full_matrices=False)  # one for all penalties
+    residual = target[:, None] - x @ starts.T  # (N, C)
+    rotated = U.T @ residual
     errors, weights = [], []
     for lam in lams:
         _positive(lam=lam)
-        solve = np.linalg.solve(x.T @ x + lam * np.eye(x.shape[1]), x.T)  # (D, N)
-        residual = target[:, None] - x @ starts.T  # (N, C)
-        left = (residual - x @ (solve @ residual)) / (1 - np.diag(x @ solve))[:, None]
+        shrunk = s / (s**2 + lam)  # X (XᵀX + lam I)⁻¹ Xᵀ is U diag(s · shrunk) Uᵀ
+        fitted = U @ ((s * shrunk)[:, None] * rotated)
+        left = (residual - fitted) / (1 - U**2 @ (s * shrunk))[:, None]
         errors.append((left**2).mean(axis=0))
-        weights.append(starts + (solve @ residual).T)
+        weights.append(starts + (Vt.T @ (shrunk[:, None] * rotated)).T)
     return np.array(errors), np.array(weights)
 
 
