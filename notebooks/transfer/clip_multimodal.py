@@ -339,7 +339,7 @@ claim("fusion_matches", "captions absent from training: fused model's accuracy o
 # It works, also for pairs that were never shown: again composition without a contrastive loss. The difference is what a search costs.
 # All $N \cdot M$ scores of $N$ pictures and $M$ captions take two towers $N + M$ encodings and a matrix product. Fusion passes each pair
 # through its head. In return a head may relate the inputs in ways that one cosine cannot. So let the towers fetch a short list and a
-# fused model rank it again, trained on captions that the towers confuse. Random wrong ones, as here, are mostly easy.
+# fused model rank it again, trained on captions that the towers confuse. Random wrong captions, as here, are mostly easy.
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
