@@ -23,23 +23,22 @@
 # %% [markdown] tags=["answer"]
 # ## The 30-second answer
 #
-# Every new token waits for the one before it, and each step reads all the weights; with one sequence, for two operations
-# per weight. The tokens of a prompt share one such reading. A KV cache keeps each layer's keys and values, which later
-# tokens cannot change: a step then processes one token instead of the whole text, with the same result up to rounding. That saves
-# arithmetic and costs memory. Batching shares the weights among sequences, but each one has its own cache to read.
+# Each new token waits for the one before it, and each step reads all the weights from memory. Without a cache, a step also recomputes
+# the whole text. But later tokens cannot change earlier keys and values. A KV cache stores them, so that a step processes one token, with the
+# same result up to rounding: for one sequence, two operations per weight. A batch shares the reading of the weights, but every sequence
+# has its own cache to read. On long texts, larger batches soon help little.
 #
 # :::{dropdown} The two-minute answer
 # Generation has two phases. **Prefill** reads the prompt in one pass and sets the time to the first token. **Decode** makes one
-# pass per token and sets the time per output token. A pass takes at least as long as its arithmetic and at least as long as moving its bytes, the
-# *roofline*. An H100 can do some three hundred 16-bit operations in the time it reads one byte. A prompt of a thousand tokens uses
-# each weight for a thousand tokens, so its prefill waits for arithmetic. A decoding step with one sequence uses it for one token, and waits for memory.
+# pass per token and sets the time per output token. A pass takes at least as long as its arithmetic and at least as long as moving its bytes: the
+# *roofline*. An H100 can do some three hundred 16-bit operations in the time it reads one byte. The prefill of a thousand tokens uses
+# each weight a thousand times per reading, and waits for arithmetic. A decoding step with one sequence uses it once, and waits for memory.
 #
-# With a causal mask nothing at an earlier position depends on a later one, so keys and values of the past are final. Stored, they
-# leave one token to compute per step. Without a cache, $n$ tokens cost $n/2$ to $2n/3$ times as many FLOPs (floating-point operations).
+# Without a cache, $n$ tokens cost $n/2$ to $2n/3$ times as many FLOPs (floating-point operations), and after a long prompt nearly $n$ times.
 #
 # The price is $2 L H_{kv} d$ numbers per token: keys and values in $L$ layers, $H_{kv}$ heads of width $d$. A step must read all of
 # them for each sequence. Batching therefore helps until the caches, not the weights, are most of what is read. Then the cache has to shrink:
-# fewer key–value heads, fewer bits, a shared prefix, a window.
+# fewer key–value heads, fewer bits, a shared prefix, a sliding window.
 # :::
 
 # %% [markdown] tags=["rubric"]
@@ -50,7 +49,7 @@
 # - Mid: prefill and decode do similar arithmetic per token, and differ in how often weights are read.
 # - Mid: what is left after caching: per-token attention still grows with the length.
 # - Mid: a test of a cache compares logits after several single steps, not the first token.
-# - Senior: computes when a step is bound by arithmetic, and that beyond some length no batch makes it so.
+# - Senior: computes the batch from which a step waits for arithmetic, and the length beyond which no batch is large enough.
 # - Senior: chooses between quantized weights, quantized cache and fewer heads by what a step reads most.
 
 # %% tags=["hide-input"]
@@ -73,39 +72,44 @@ from lmprep.practice import check
 device = setup()
 
 # %% [markdown]
-# ## Writing 1,000 tokens takes the arithmetic of reading them, and 1,000 times the traffic
+# ## Writing 1,000 tokens takes the arithmetic of reading them, and reads the weights 1,000 times
 #
 # Llama 3.1 8B {cite:p}`grattafiori2024llama` in 16 bits on one H100 {cite:p}`nvidia2024h100`: each pass reads 15 GB of weights (the embedding table
-# is only looked up), and the memory delivers 3.35 TB per second. That is 4.5 ms, whatever the pass is for. The arithmetic of one token, two operations per weight, is 15 GFLOP. At 989 TFLOP per second (dense)
-# it takes 0.015 ms. A pass takes at least the longer of the two times:
+# is only looked up), and the memory delivers 3.35 TB per second. That is 4.5 ms, whatever the pass is for, so one sequence gets at most 223 tokens per second. The arithmetic of one token,
+# two operations per weight, is 15 GFLOP. At 989 TFLOP per second (dense) it takes 0.015 ms. A pass takes at least the longer of the two times:
 
 # %%
 show(kvcache.pass_flops, kvcache.pass_bytes)
 
 # %%
+# As large as the model in parameters, FLOPs and bytes; its MLP's three matrices count as two.
 llama = kvcache.LLAMA_3_1_8B
 compute, bandwidth, memory = 989e12, 3.35e12, 80e9  # FLOP/s in 16 bits, bytes/s, bytes
-n, least = 1000, {}
-print(f"{count_params(llama):,} parameters; seconds at least:  arithmetic  reading  in all")
-for batch in (1, 64):
-    ways = {"read in one pass": [(n, 0, batch)],
-            "written, cache": [(1, past, batch) for past in range(n)],
-            "written, no cache": [(past + 1, 0, batch) for past in range(n)]}  # fmt: skip
+n, gain = 1000, {}
+print(f"{count_params(llama):,} parameters; seconds of arithmetic  reading   least")
+for batch, prompt in ((1, 1), (64, 1), (1, 7000)):
+    last = prompt + n - 1  # tokens to read: the last new one is never read
+    ways = {"read": [(last, 0, batch)],
+            "cache": [(prompt, 0, batch), *((1, past, batch) for past in range(prompt, last))],
+            "no cache": [(length, 0, batch) for length in range(prompt, last + 1)]}  # fmt: skip
+    least = {}
     for way, passes in ways.items():
-        seconds = torch.tensor([(kvcache.pass_flops(llama, *p) / compute,
-                                 kvcache.pass_bytes(llama, *p) / bandwidth) for p in passes])  # fmt: skip
-        least[way, batch] = seconds.amax(dim=1).sum().item()  # each pass: the longer of the two
-        totals = *seconds.sum(dim=0).tolist(), least[way, batch]
-        print(f"{batch:19} × {n:,} {way:18}" + "".join(f"{s:10.3f}" for s in totals))
-gain, gain_64 = (least["written, no cache", b] / least["written, cache", b] for b in (1, 64))
-claim("cache_pays_in_batches", "1,000 tokens from an 8B model on one GPU: factor by which a cache lowers the least "
-      "time for 64 sequences, over the factor for one", gain_64 / gain, at_least=20, unit="×")  # fmt: skip
+        arithmetic = [kvcache.pass_flops(llama, *p) / compute for p in passes]
+        reading = [kvcache.pass_bytes(llama, *p) / bandwidth for p in passes]
+        least[way] = sum(map(max, arithmetic, reading))  # each pass: the longer of the two
+        t = sum(arithmetic), sum(reading), least[way]
+        print(f"{batch:2} × {n} after {prompt:4}, {way:15}{t[0]:12.3f}{t[1]:9.3f}{t[2]:9.3f}")
+    gain[batch, prompt] = least["no cache"] / least["cache"]
+claim("cache_pays_in_batches", "factor by which a cache lowers the least time for 64 sequences, over that for one",
+      gain[64, 1] / gain[1, 1], at_least=20, unit="×")  # fmt: skip
+claim("cache_pays_after_a_prompt", "the same factor for one sequence after 7,000 tokens, over that after one token",
+      gain[1, 7000] / gain[1, 1], at_least=7, unit="×")  # fmt: skip
 
 # %% [markdown]
 # The first two rows have nearly the same arithmetic, but written tokens come one at a time, and each pass waits for all the weights. The third
-# row has about $n/2$ times the arithmetic. For one sequence its least time is still less than twice the second row's, because short passes
-# hide behind a reading that the cache does not spare. So for one sequence the cache mostly frees arithmetic, which a batch can use:
-# with 64 sequences nothing is left to hide behind. These are bounds from peak numbers, not timings.
+# row has about $n/2$ times the arithmetic, yet its least time does not even double: passes over fewer than 295 tokens
+# hide behind a reading that the cache does not spare. What a cache frees is arithmetic, and with 64 sequences or after a long prompt
+# almost nothing is left to hide behind. (The arithmetic includes masked scores and all logits; skipping them spares at most a sixth of it.) These are bounds at peak rates, not timings, and a ratio of bounds is no bound.
 #
 # ## The past's keys and values are final
 #
@@ -124,14 +128,14 @@ ids = torch.randint(60, (4, 48), generator=generator(2)).to(device)  # (B, T)
 prompt, T = 16, ids.size(1)
 
 
-def in_steps(read, model: GPT) -> Tensor:
-    """Logits (B, T, V): the prompt in one pass, then token by token, with a cache of the model."""
+def in_steps(read) -> Tensor:
+    # The prompt in one pass, then token by token, with a cache: logits (B, T, V).
     cache = model.new_cache(len(ids))
     parts = ids[:, :prompt], *ids[:, prompt:].split(1, dim=1)
     return torch.cat([read(new, cache) for new in parts], dim=1)
 
 
-cached = in_steps(model, model)
+cached = in_steps(model)
 
 future = torch.ones(T, T, dtype=torch.bool, device=device).triu(1)  # True = hidden
 x = model.tokens(ids) + model.positions(T)  # (B, T, D)
@@ -143,17 +147,15 @@ for block in model.blocks:
     x = layer.double().to(device)(x, src_mask=future)
 agrees("cached_logits", "torch.nn.TransformerEncoderLayer, whole text in one pass", cached,
        model.head(model.final_norm(x)).detach(), atol=1e-12)  # fmt: skip
-claim("cache_changes_nothing", "float64: largest difference between logits with cache and without",
-      (cached - model(ids)).abs().max(), at_most=1e-12)  # fmt: skip
 
 # %% [markdown]
-# Same result up to rounding, not bit by bit: matrix products of other shapes may add in another order. That is why the comparison is made in
+# Not bit by bit, though: matrix products of other shapes may add in another order, which is why the comparison is made in
 # float64. In half precision a near tie can go the other way, and the two texts part from there.
 #
 # ## Two bugs that the first token cannot show
 #
-# Both are about *where* the new token stands. A model may count positions from 0 in every pass. Or a mask may put its triangle at the first key:
-# torch's `is_causal=True` does so, and one query then sees key 0 alone.
+# Both are about *where* the new token stands. A model may count positions from 0 in every pass. Or a mask may put its triangle at the first key, as
+# torch's `is_causal=True` does: a lone query then sees key 0 only.
 
 
 # %%
@@ -169,7 +171,7 @@ def at_first_key(new: Tensor, cache: KVCache) -> Tensor:
 
 
 bugs = {"positions from 0": from_zero, "triangle at key 0": at_first_key}
-errors = torch.stack([in_steps(read, model) - cached for read in bugs.values()]).abs()
+errors = torch.stack([in_steps(read) - cached for read in bugs.values()]).abs()
 errors = errors.amax(dim=(1, 3)) / cached.std()  # (2, T)
 print("largest error of a logit at  the prompt's end   first step   tenth step")
 for name, error in zip(bugs, errors.tolist(), strict=True):
@@ -180,15 +182,14 @@ claim("bugs_show_in_steps", "two wrong caches: logit error at the single step wh
       "deviations", errors[:, prompt:].min(), at_least=0.8)  # fmt: skip
 
 # %% [markdown]
-# The prompt is right under both bugs, and so is the first new token, which is taken from the prompt's last row. Any test that stops there passes. Test several single steps, in float64, against
-# one pass over the whole text, and prompts of more than one length.
+# The prompt is right under both bugs, and so is the first new token, which comes from the prompt's last row. Test several single steps, in float64, against
+# one pass over the whole text, with prompts of more than one length.
 #
 # ## What is saved is a factor of about n/2, and what remains still grows with the square
 #
-# Without a cache, pass $t$ works on all $t$ tokens. Let one token cost $w$ FLOPs in the matrices of weights. Their sum over $n$ passes is $w\,n(n+1)/2$ instead of $w\,n$, a factor of
+# From a prompt of one token and without a cache, pass $t$ works on $t$ tokens. If one token costs $w$ FLOPs in the weights, $n$ passes take $w\,n(n+1)/2$ instead of $w\,n$, a factor of
 # $(n+1)/2$. Attention takes $4LD$ FLOPs for each pair of a query and a key: with a cache $t$ pairs at step $t$, together about $n^2/2$; without, $t^2$ pairs, masked ones included, together about $n^3/3$. So cached generation
 # is not linear in length. The square is small at first: for Llama 3.1 8B, $4LD\,t$ reaches the 15 GFLOP of the weights at $t \approx 29{,}000$.
-# [`flops_per_token`](../architectures/transformer_block) has the terms.
 
 # %%
 show(kvcache.generation_flops)
@@ -213,21 +214,21 @@ for start, new in ((1, 8), (1, 20), (10, 8)):
 agrees("generation_flops", "torch.utils.flop_counter", ours, counted, atol=0)
 
 # %% [markdown]
-# The formula agrees to the last FLOP. Without a cache, a prompt too is read again in every pass.
+# A prompt, too, is read again in every pass without a cache: the longer it is, the closer the factor comes to $n$.
 #
 # ## A batch shares the weights, and every sequence brings its own cache
 #
-# *FLOPs per byte* tell what limits a pass: the H100 can do 989 / 3.35 ≈ 295 while it reads a byte, and a pass that needs fewer waits for memory. Take one decoding step, and
-# let 64 tokens go through instead of one, in two ways: one new token of each of 64 sequences, or 64 new tokens of one. torch counts the FLOPs: products with
-# weights are `mm` or `addmm`, those with keys and values `bmm`. Bytes are those of the real tensors.
+# *FLOPs per byte* tell what limits a pass: the H100 can do 989 / 3.35 ≈ 295 while it reads a byte, and a pass that needs fewer waits for memory. Let 64 tokens go through a decoding
+# step instead of one, in two ways: one new token of each of 64 sequences, or 64 new tokens of one. torch counts the FLOPs: products with
+# weights are `mm` or `addmm`, those with keys and values `bmm`. Bytes are those of the stored tensors.
 
 # %%
-# Try: many = 4. Sharing gains at most what is shared among, so the thesis breaks. Another
-# number of keys changes no ratio. In float32 all of them are halved.
-many, keys = 64, 72
+# Try: drafted = 4 new tokens of each sequence per step. Each key then serves 4 queries, and the
+# thesis, which is the number of sequences, stays. many = 16 breaks it: fewer share the weights.
+many, keys, drafted = 64, 72, 1
 per_byte = {}
-print("FLOPs per byte     of weights   of cache   cache bytes    by formula")
-for kv_heads, batch, new in ((8, 1, 1), (8, many, 1), (8, 1, many), (2, many, 1), (1, many, 1)):
+print("FLOPs per byte            of weights   of cache   cache bytes")
+for kv_heads, batch, new in ((8, 1, 1), (8, many, drafted), (8, 1, many), (1, many, drafted)):
     grouped = Explicit(replace(config, num_kv_heads=kv_heads, position="rope"), generator(3))
     grouped.requires_grad_(False).bfloat16().to(device)
     tokens = torch.randint(60, (batch, keys), generator=generator(4)).to(device)
@@ -237,94 +238,102 @@ for kv_heads, batch, new in ((8, 1, 1), (8, many, 1), (8, 1, many), (2, many, 1)
         grouped(tokens[:, -new:], cache)
     flops = counter.get_flop_counts()["Global"]
     in_attention = flops.pop(torch.ops.aten.bmm)
+    # Each byte is read once, as by a fused kernel. One that copies shared heads first, as this
+    # explicit attention does, gives their saving away.
     read = sum(part[..., : cache.length, :].nbytes for part in (cache.keys, cache.values))
-    by_formula = kvcache.cache_bytes(grouped.config, keys, batch)
     row = sum(flops.values()) / sum(p.nbytes for p in grouped.parameters()), in_attention / read
-    print(f"{kv_heads} kv heads, {batch:2} × {new:2} tokens {row[0]:8.2f}{row[1]:11.2f}"
-          f"{read:16,}{by_formula:14,.0f}")  # fmt: skip
+    print(
+        f"H_kv = {kv_heads}, {batch:2} × {new:2} tokens {row[0]:11.2f}{row[1]:11.2f}{read:14,}"
+    )
     per_byte[kv_heads, batch, new] = row
 
 # %%
-one, batched, chunk = (per_byte[8, b, t] for b, t in ((1, 1), (many, 1), (1, many)))
+one, batched, chunk = (per_byte[8, b, t] for b, t in ((1, 1), (many, drafted), (1, many)))
 claim("batch_shares_weights_only", "decoding, 64 sequences instead of one: growth of FLOPs per byte of weights, "
       "over their growth per byte of cache",
       (batched[0] / one[0]) / (batched[1] / one[1]), at_least=32, thesis=True)  # fmt: skip
 claim("tokens_of_one_share_both", "64 new tokens of one sequence instead of one: growth of FLOPs per byte of cache",
       chunk[1] / one[1], at_least=32, unit="×")  # fmt: skip
 claim("queries_share_heads", "FLOPs per byte of cache: one key–value head for eight query heads, over one for each",
-      per_byte[1, many, 1][1] / batched[1], at_least=4, unit="×")  # fmt: skip
+      per_byte[1, many, drafted][1] / batched[1], at_least=4, unit="×")  # fmt: skip
 
 # %% [markdown]
-# In the second row each weight is used 64 times (norms and biases, read as well, cost a little), while each key is still used once, by its own sequence's query. In the third, as in prefill, the 64
-# queries belong to one sequence and share its keys too. In the last two rows, query heads share a key–value head: $H / H_{kv}$ FLOPs per byte in 16 bits, for any batch. The caches have exactly
-# [the bytes of the formula](../foundations/context_state_capacity), $2 L H_{kv} d$ numbers per token.
+# In the second row each weight is used 64 times (norms and biases cost a little), while each key is still used once, by its own sequence's query. In the third, the 64
+# queries belong to one sequence and share its keys too, as in prefill or where [drafted tokens](speculative_decoding) are checked. In the last, query heads share a key–value head: $H / H_{kv}$ FLOPs per byte in 16 bits, for any batch. The cache of
+# [$2 L H_{kv} d$ numbers per token](../foundations/context_state_capacity) takes $2 \cdot 2 \cdot 8 \cdot 8 \cdot 72 \cdot 2$ bytes in the first row.
 #
-# So for a step over $S$ tokens with batch $B$, weights of $W$ bytes, a cache of $c$ bytes and $f$ FLOPs per token, arithmetic takes as long as reading when
+# So a step of $B$ sequences of $S$ tokens reads $W + B\,c\,S$ bytes and does $B f$ FLOPs: $W$ bytes of weights, $c$ bytes of cache per token, $f$ FLOPs per new token. Arithmetic takes as long as reading when
 # $B f / 295 = W + B\,c\,S$, which gives $B = W / (f / 295 - c\,S)$. For Llama 3.1 8B $f / 295$ is 51 MB at short lengths and $c$ is 131,072 bytes: near
-# $S = 390$ the denominator is gone. Beyond that, a sequence brings more bytes than its arithmetic can hide, and no batch is large enough.
+# $S = 390$ the denominator is gone. Beyond that, a sequence adds more reading than its arithmetic can hide, and no batch is large enough.
+#
+# That is the step as a whole, with one new token per sequence and no shared prefix. Kernels run one after another: the products with weights by themselves wait for arithmetic
+# from about 295 sequences on, at any length; attention waits for memory at any batch.
 
 # %%
 show(kvcache.break_even_batch)
 
-# %% mystnb={"image": {"alt": "Two stacked maps of context length, 16 to 131,072 tokens, against batch size, both logarithmic, for an 8-billion-parameter model on one 80 GB GPU. A falling line marks how many sequences fit. Below it the region bound by reading covers most of the map. A region bound by arithmetic lies between that line and a rising break-even curve. With 8 key-value heads it ends near 300 tokens, with one head near 2,500, so it is larger but still a corner."}} tags=["hide-input"]
-lengths = [round(2 ** (k / 8)) for k in range(32, 137)]
-_, axes = plt.subplots(2, 1, figsize=(5.6, 7.6))
-for ax, kv_heads in zip(axes, (8, 1), strict=True):
+
+# %%
+def tokens_per_second(shape: GPTConfig, length: int, batch: int) -> float:
+    step = 1, length - 1, batch
+    return batch / max(kvcache.pass_flops(shape, *step) / compute,
+                       kvcache.pass_bytes(shape, *step) / bandwidth)  # fmt: skip
+
+
+growth = [tokens_per_second(llama, S, 59) / tokens_per_second(llama, S, 1) for S in (128, 8192)]
+claim("batching_fades_with_length", "59 sequences instead of one, at peak rates: growth of tokens per second at "
+      "128 tokens each, over the growth at 8,192", growth[0] / growth[1], at_least=2.3, unit="×")  # fmt: skip
+
+# %% mystnb={"image": {"alt": "Tokens per second against the number of sequences in a batch, both logarithmic, upper bounds for an 8-billion-parameter model on one 80 GB GPU. All curves rise together at first. With 128 tokens in each sequence the curve climbs to the limit of arithmetic, a dotted line near 66,000. With 1,024 tokens it bends below that line, and with 8,192 it bends after about ten sequences and ends at 59, where memory is full. With one key-value head instead of eight, 8,192 tokens behave like 1,024."}} tags=["hide-input"]
+_, ax = plt.subplots(figsize=(6.0, 4.6))
+for kv_heads, length in ((8, 128), (8, 1024), (8, 8192), (1, 8192)):
     shape = replace(llama, num_kv_heads=kv_heads)
-    free = memory - 2 * count_params(shape)
-    fits = [free / kvcache.cache_bytes(shape, S) for S in lengths]
-    even = [kvcache.break_even_batch(shape, S, compute / bandwidth) for S in lengths]
-    bound = [min(pair) for pair in zip(fits, even, strict=True)]
-    ax.fill_between(lengths, 1, bound, alpha=0.2, label="waits for memory")
-    ax.fill_between(lengths, bound, fits, alpha=0.6, label="waits for arithmetic")
-    ax.plot(lengths, fits, "k", label="80 GB are full")
-    ax.legend(loc="upper right")
-    ax.set(xscale="log", xlabel="tokens in each sequence")
-    ax.set(yscale="log", ylim=(1, 1e5), ylabel="sequences in the batch")
-axes[0].set_title("8 key–value heads: arithmetic limits short texts only")
-axes[1].set_title("1 head: more fits, and the corner grows")
+    most = (memory - 2 * count_params(shape)) / kvcache.cache_bytes(shape, length)
+    batches = [int(most ** (k / 40)) for k in range(41)]
+    rates = [tokens_per_second(shape, length, batch) for batch in batches]
+    label = f"{length:,} tokens, $H_{{kv}}$ = {kv_heads}"
+    ax.plot(batches, rates, marker="o", markevery=[-1], label=label)
+ax.axhline(compute / kvcache.pass_flops(llama, 1), color="k", ls=":", label="arithmetic alone")
+ax.set(xscale="log", xlabel="sequences in the batch (dot: 80 GB are full)")
+ax.set(yscale="log", ylabel="tokens per second, at most", ylim=(1e2, 3e6))
+ax.set_title("The longer the texts, the sooner a batch stops helping")
+ax.legend(loc="upper left")
 plt.show()
 
 # %% [markdown]
-# The other wall is capacity: all weights take 16 GB, and the remaining 64 GB hold 59 caches of 8,192 tokens, 1.07 GB each. With one head, both walls move away. Nobody shares keys for free, though: fewer heads
-# must be trained for, and multi-query attention loses some quality that grouped queries mostly keep {cite:p}`ainslie2023gqa`.
+# However large the batch, tokens per second stay below bandwidth$\,/\,c\,S$. Each dot is another wall, capacity: all weights take 16 GB, and the remaining 64 GB hold at most 59 caches of 8,192 tokens, 1.07 GB each. With one head both walls move away, but
+# fewer heads must be trained for, and multi-query attention loses some quality that grouped queries mostly keep {cite:p}`ainslie2023gqa`.
 #
 # ## Quantize what is read most
 #
-# For one sequence that is the weights; for 32 of 8,192 tokens, the caches:
+# For one sequence that is the weights, 15 GB; for 32 of 8,192 tokens, 34 GB of caches. Eight bits instead of 16 take 7.5 GB off the weights at any batch, and off the
+# caches half a GB for one sequence, 17 for 32.
 
 # %%
-w, c = kvcache.weight_bytes(llama), kvcache.cache_bytes(llama, 8192)
-print("a step reads, in GB:     16 bits   weights in 8   cache in 8")
-for batch in (1, 32):
-    read = torch.tensor([w + batch * c, w / 2 + batch * c, w + batch * c / 2]) / 1e9
-    print(f"{batch:2} × 8,192 tokens {read[0]:14.1f}{read[1]:14.1f}{read[2]:14.1f}")
-
 quantized = copy.deepcopy(model)
 for module in quantized.modules():
     if isinstance(module, nn.Linear):
         module.weight.data = quantize.simulate(module.weight, 8)
-moved = (quantized(ids) - cached).abs().max() / cached.std()
 written = generate(quantized, ids[:, :prompt], 32, greedy)
-print(f"{tuple(written.shape)} ids on {written.device.type}; logits off by {moved:.2f} σ")
+print(f"{tuple(written.shape)} ids on {written.device.type}")
 
 # %% [markdown]
-# Halving the weights nearly halves what a lone sequence reads, and saves the batch of 32 much less; halving the cache does the reverse. The last lines quantize a model and generate on `device`. Random weights say nothing about
+# These lines quantize a model and generate on `device`. Random weights say nothing about
 # quality: measure a trained model's loss. And `simulate` rounds in floating point; bytes fall when a kernel reads the [integers](quantization_ptq_qat).
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
 #
 # **"Wrap the model in a quantization layer, then predict on the GPU."** A layer takes tensors, not models, and Keras has no `layers.Quantize`: it is `model.quantize("int8")`, in place. Nor
-# does `with tf.device(...)` around `predict` move weights made before. In PyTorch, `model.to(device)` does.
+# does `with tf.device(...)` around `predict` move weights made before.
 #
-# **"TPU compression", operator fusion and pruning as ways to compress.** A TPU is a chip. Fusing removes launches and round trips of activations; each weight is read as before. Pruning by magnitude zeroes weights, not neurons, and a dense kernel reads and
+# **"To compress the model, fuse operators and prune the neurons with small weights."** Fusing removes launches and round trips of activations; each weight is read as before. Pruning by magnitude zeroes weights, not neurons, and a dense kernel reads and
 # multiplies a zero like any other number. Bytes fall when whole heads, rows or layers go, or when a kernel knows the sparse format.
 #
-# **"The dashboard shows 100 % GPU utilization, so we are limited by compute."** In training the two often go together. But the figure is the share of time in which *some* kernel ran
+# **"The dashboard shows 100 % GPU utilization, so we are limited by compute."** The figure is the share of time in which *some* kernel ran
 # {cite:p}`nvidia2026nvml`. A step that waits for memory all along shows 100 % too. Divide achieved FLOPs and bytes per second by their peaks instead.
 #
-# **Throughput quoted as speed.** Raising the batch from 1 to 64 multiplies tokens per second, and each user's stream becomes slower, if anything: the step now reads 64 caches. State both, at a stated length.
+# **"With a batch of 64, generation is 64 times as fast."** At most the sum over users grows so, while weights are most of what is read. Each user's stream becomes slower, if anything: the step now reads 64 caches. State both, at a stated length.
 
 # %% [markdown] tags=["followups"]
 # ## Follow-ups
@@ -335,7 +344,7 @@ print(f"{tuple(written.shape)} ids on {written.device.type}; logits off by {move
 # :::
 #
 # :::{dropdown} Does a KV cache speed up training?
-# No. With teacher forcing all positions are computed in one pass, so no key is computed twice. And gradients must reach past keys, which a cache written in place would break.
+# No. With teacher forcing all positions are computed in one pass, so no key is computed twice. Where training generates samples, as in reinforcement learning, that part gains.
 # :::
 #
 # :::{dropdown} What is continuous batching, and what does PagedAttention add?
@@ -345,15 +354,11 @@ print(f"{tuple(written.shape)} ids on {written.device.type}; logits off by {move
 #
 # :::{dropdown} Requests share a long system prompt. What can you save?
 # Its prefill and its memory: equal prefixes have equal keys and values, down to the first differing token, so a table of blocks can point to one copy. Reading is saved only if the kernel lets the whole batch's
-# queries meet the shared keys in one product, as Hydragen does {cite:p}`juravsky2024hydragen`. Then the thesis above no longer holds for that part.
+# queries meet the shared keys in one product, as Hydragen does {cite:p}`juravsky2024hydragen`. Then the prefix is shared as weights are.
 # :::
 #
 # :::{dropdown} Can the cache be quantized?
 # Yes; the bytes read per sequence fall with the bits. KIVI keeps keys with a scale per channel, values with one per token, at 2 bits {cite:p}`liu2024kivi`. Unlike exact caching, it changes the output, and errors stay in the cache for all later tokens.
-# :::
-#
-# :::{dropdown} What does a sliding window change?
-# The cache becomes a ring of $W$ slots: bytes and FLOPs per step stop growing. Slots get overwritten, so the absolute position has to be stored, not taken from the slot. Evicting the first tokens can break a model that was not trained for it; a few kept *sinks* help {cite:p}`xiao2024efficient`.
 # :::
 #
 # :::{dropdown} How does multi-head latent attention shrink the cache?
@@ -400,5 +405,4 @@ check("attend_step", attend_step)
 #
 # - {cite:t}`shazeer2019fast`: multi-query attention, and why decoding waits for memory. {cite:t}`ainslie2023gqa`: grouped queries. {cite:t}`deepseek2024v2`: latent attention.
 # - {cite:t}`pope2023efficiently`: a cost model of generation at scale. {cite:t}`williams2009roofline`: the roofline.
-# - {cite:t}`yu2022orca`, {cite:t}`kwon2023efficient`, {cite:t}`juravsky2024hydragen`: batching, paging, shared prefixes.
-# - {cite:t}`nvidia2024h100`, {cite:t}`grattafiori2024llama`: the numbers of GPU and model.
+# - {cite:t}`yu2022orca`, {cite:t}`kwon2023efficient`: batching, paging. {cite:t}`nvidia2024h100`: the GPU's numbers.
