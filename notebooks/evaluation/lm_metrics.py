@@ -254,8 +254,8 @@ show(chrf_from_statistics)
 
 # %%
 ADJECTIVES = "好|小|大|高|旧|贵|新|快|近|轻|干净|方便|舒服|满意|漂亮|热情|安静|便宜"
-# 很 and an adjective end the clause; no word before it that only goes with 很, as in 不是很好.
-very = re.compile(f"(?<=[一-鿿])(?<![也还但都却不算是会的])很(?=({ADJECTIVES})[，。！,.!])")
+# At a clause's end, and not after a word that needs its 很, as in 不是很好.
+very = re.compile(f"(?<=[一-龥])(?<![也还但都却不算是会的])很(?=({ADJECTIVES})[，。！,.!])")
 chosen = [s for s in unseen if very.search(s) and "而且" not in s and len(s) <= 60][:50]
 edits = {
     "quite (same)": lambda s: very.sub("挺", s, count=1),
@@ -280,7 +280,7 @@ edited = {name: [edit(review) for review in chosen] for name, edit in edits.item
 scores = {name: overlap(outputs, chosen) for name, outputs in edited.items()}
 print(*(edited[name][0] for name in list(edits)[:4]), sep="\n")
 
-# %% mystnb={"image": {"alt": "Two tables colored by how far each number moved from the unharmed case. Above, for the language model: in the row tail flattened, accuracy, macro-F1 and ECE are white and perplexity is dark; in the temperature rows ECE and perplexity are colored, accuracy and macro-F1 white; counts alone have the lowest accuracy. Below, for edited text: quite and not have the same pale colors in BLEU, chrF, ROUGE-1 and ROUGE-L; ASCII punctuation is darker than both; shuffled is dark except under ROUGE-1, which is white; capitals are dark in all four columns."}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two tables colored by how far each number moved from the unharmed case. Above, for the language model: in the row tail flattened, accuracy, macro-F1 and ECE are white and perplexity is dark; 0.001 added looks the same but paler, with a slightly lower ECE; in the temperature rows ECE and perplexity are colored, accuracy and macro-F1 white; counts alone have the lowest accuracy and ECE. Below, for edited text, by BLEU, chrF, ROUGE-1 and ROUGE-L: quite and not have the same numbers, extremely and in fact not have the same, a little lower; ASCII punctuation is lower than all four; clauses reversed and shuffled score 100 in ROUGE-1, and shuffled 0 in BLEU; said twice is highest in chrF."}} tags=["hide-input"]
 fig, (above, below) = plt.subplots(2, 1, figsize=(5.8, 7.2), height_ratios=(7, 8))
 values, texts = (np.array(list(rows.values())) for rows in (table, scores))
 panels = [(above, table, columns, values, abs(np.log2(values / values[0])), 4),

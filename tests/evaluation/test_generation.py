@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmprep.evaluation.generation import pass_at_k
@@ -36,6 +36,7 @@ def test_unbiased(n: int, k: int, p: float) -> None:
     assert mean == pytest.approx(1 - (1 - p) ** k, abs=1e-12)
 
 
+@settings(max_examples=40)
 @given(n=st.integers(2, 60), data=st.data())
 def test_more_right_answers_or_more_tries_do_no_harm(n: int, data: st.DataObject) -> None:
     c, k = data.draw(st.integers(0, n - 1)), data.draw(st.integers(1, n - 1))

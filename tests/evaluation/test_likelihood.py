@@ -1,4 +1,4 @@
-"""lmprep.evaluation.likelihood against PyTorch, by hand, and at the edges."""
+"""lmprep.evaluation.likelihood against scikit-learn, by hand, and at the edges."""
 
 import math
 from collections.abc import Callable
@@ -6,25 +6,32 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as F
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import log_softmax
+from sklearn.metrics import log_loss
 
 from lmprep.evaluation.likelihood import bits_per_byte, perplexity
 
 surprisals = st.lists(st.floats(0, 30), min_size=1, max_size=40)
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_perplexity_is_e_to_pytorchs_cross_entropy(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    num_tokens, vocabulary = int(rng.integers(1, 40)), int(rng.integers(2, 50))
-    logits = torch.from_numpy(3 * rng.normal(size=(num_tokens, vocabulary)))
-    ids = torch.from_numpy(rng.integers(vocabulary, size=num_tokens))
-    prices = -logits.log_softmax(dim=1)[torch.arange(num_tokens), ids]
-    expected = F.cross_entropy(logits, ids).exp().item()
-    assert perplexity(prices.numpy()) == pytest.approx(expected, rel=1e-12)
+def test_perplexity_and_bits_per_byte_are_scikit_learns_log_loss() -> None:
+    """Of random texts in characters of one, two and three bytes, some of them Chinese."""
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        known = rng.permutation(list("etao 12ναικρ的很好不房间"))[: rng.integers(2, 19)]  # (V,)
+        logits = rng.uniform(0, 4) * rng.normal(size=(rng.integers(1, 40), len(known)))
+        log_p = log_softmax(logits, axis=1)  # (T, V)
+        ids = rng.integers(len(known), size=len(log_p))
+        prices = -log_p[np.arange(len(ids)), ids]
+        nats = log_loss(ids, np.exp(log_p), labels=range(len(known)))  # their mean
+        assert perplexity(prices) == pytest.approx(math.exp(nats), rel=1e-9), f"seed {seed}"
+        text = "".join(known[ids])
+        bits = nats * len(ids) / math.log(2)
+        assert bits_per_byte(prices, text) == pytest.approx(bits / len(text.encode()), rel=1e-9), (
+            f"seed {seed}"
+        )
 
 
 def test_uniform_guessing_is_as_uncertain_as_its_options() -> None:
@@ -33,6 +40,7 @@ def test_uniform_guessing_is_as_uncertain_as_its_options() -> None:
     assert bits_per_byte([math.log(8), 0.0], "中文") == pytest.approx(3 / 6)  # three bytes each
 
 
+@settings(max_examples=40)
 @given(prices=surprisals, pieces=st.integers(1, 5))
 def test_cutting_tokens_changes_perplexity_and_not_bits_per_byte(prices: list[float], pieces: int) -> None:
     text = b"x" * 64
@@ -41,6 +49,7 @@ def test_cutting_tokens_changes_perplexity_and_not_bits_per_byte(prices: list[fl
     assert perplexity(finer) ** pieces == pytest.approx(perplexity(prices), rel=1e-9)
 
 
+@settings(max_examples=40)
 @given(prices=surprisals)
 def test_the_two_agree_where_a_token_is_a_byte(prices: list[float]) -> None:
     assert 2 ** bits_per_byte(prices, b"x" * len(prices)) == pytest.approx(perplexity(prices), rel=1e-9)

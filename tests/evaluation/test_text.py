@@ -2,12 +2,12 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenizers import DefaultTokenizer, Tokenizer
@@ -28,31 +28,47 @@ from lmprep.evaluation.text import (
 
 WORDS = ("the", "cat", "sat", "猫", "坐", "在", "垫子", "。")
 Sentence = list[str]
+HAN = tuple("房间很不太大小干净，。服务好店")
 OUTPUT = ["the", "cat", "sat", "on", "the", "the", "mat"]  # worked by hand on the page
 TARGET = ["the", "cat", "sat", "on", "a", "mat", "by", "the", "door"]
 
 
-def corpus(seed: int, sentences: int, longest: int = 12) -> tuple[list[Sentence], list[list[Sentence]]]:
+def corpus(
+    seed: int, sentences: int, longest: int = 12, words: Sequence[str] = WORDS
+) -> tuple[list[Sentence], list[list[Sentence]]]:
     """Hypotheses, some empty, copied badly from one of one to three references, some empty too."""
     rng = np.random.default_rng(seed)
     hypotheses, references = [], []
     for _ in range(sentences):
         lengths = rng.integers(longest + 1, size=rng.integers(1, 4))
-        options = [rng.choice(WORDS, size=length).tolist() for length in lengths]
+        options = [rng.choice(words, size=length).tolist() for length in lengths]
         model = options[rng.integers(len(options))]
-        copied = [word if rng.random() < 0.85 else str(rng.choice(WORDS)) for word in model]
+        copied = [word if rng.random() < 0.85 else str(rng.choice(words)) for word in model]
         hypotheses.append(copied[: rng.integers(len(copied) + 3)])
         references.append(options)
     return hypotheses, references
 
 
-def sacrebleus(hypotheses: list[Sentence], references: list[list[Sentence]], max_n: int = 4) -> Any:
-    metric = SacreBLEU(tokenize="none", smooth_method="none", max_ngram_order=max_n, force=True)
-    streams: Any = [
-        [" ".join(options[k]) if k < len(options) else None for options in references]
+def strings(
+    seed: int, sentences: int, words: Sequence[str] = WORDS, joint: str = ""
+) -> tuple[list[str], list[list[str]]]:
+    """The same as strings."""
+    hypotheses, references = corpus(seed, sentences, words=words)
+    return [joint.join(h) for h in hypotheses], [[joint.join(r) for r in options] for options in references]
+
+
+def streams(references: Sequence[Sequence[str]]) -> Any:
+    """All first references, all second ones and so on, as sacreBLEU takes them."""
+    return [
+        [options[k] if k < len(options) else None for options in references]
         for k in range(max(map(len, references)))
     ]
-    return metric.corpus_score([" ".join(h) for h in hypotheses], streams)
+
+
+def sacrebleus(hypotheses: list[Sentence], references: list[list[Sentence]], max_n: int = 4) -> Any:
+    metric = SacreBLEU(tokenize="none", smooth_method="none", max_ngram_order=max_n, force=True)
+    texts = [[" ".join(r) for r in options] for options in references]
+    return metric.corpus_score([" ".join(h) for h in hypotheses], streams(texts))
 
 
 class Given(Tokenizer):  # type: ignore[misc]
@@ -87,18 +103,36 @@ def test_random_corpora_are_no_trivial_reference() -> None:
     assert sum(0 < score < 100 for score in scores) > 90
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_tokenizers_of_sacrebleu_give_its_scores_of_chinese(seed: int) -> None:
-    hypotheses, references = corpus(seed, 10)
-    texts = ["".join(h) for h in hypotheses]
-    targets = ["".join(options[0]) for options in references]
-    for name in ("zh", "char", "13a"):
-        metric = SacreBLEU(tokenize=name, smooth_method="none", force=True)
-        ours = corpus_bleu([metric.tokenizer(t).split() for t in texts],
-                           [[metric.tokenizer(t).split()] for t in targets])  # fmt: skip
-        assert ours.score == pytest.approx(metric.corpus_score(texts, [targets]).score, abs=1e-9)
+@pytest.mark.parametrize("name", ["zh", "char", "13a"])
+def test_bleu_of_chinese_is_sacrebleus_by_its_tokenizers(name: str) -> None:
+    metric = SacreBLEU(tokenize=name, smooth_method="none", force=True)
+    scores = []
+    for seed in range(50):
+        for words in (HAN, WORDS):  # Chinese alone, and with English
+            texts, options = strings(seed, 10, words)
+            hypotheses = [metric.tokenizer(text).split() for text in texts]
+            references = [[metric.tokenizer(text).split() for text in each] for each in options]
+            scores.append(corpus_bleu(hypotheses, references).score)
+            theirs = metric.corpus_score(texts, streams(options)).score
+            assert scores[-1] == pytest.approx(theirs, abs=1e-9), f"seed {seed}"
+    assert name == "13a" or np.mean(np.array(scores) > 0) > 0.9  # no trivial reference
 
 
+def test_bleu_and_rouge_of_chinese_characters_are_the_packages() -> None:
+    """Split by `list`, as pages do; nothing here needs a tokenizer of the package's own."""
+    bleu = SacreBLEU(tokenize="char", smooth_method="none", force=True)
+    rouge = RougeScorer(["rouge1", "rouge2", "rougeL"], tokenizer=Given(list))
+    for seed in range(200):
+        texts, options = strings(seed, 3, HAN)
+        ours = corpus_bleu([list(h) for h in texts], [[list(r) for r in each] for each in options])
+        assert ours.score == pytest.approx(bleu.corpus_score(texts, streams(options)).score, abs=1e-9)
+        for h, r in zip(texts, [each[0] for each in options], strict=True):
+            theirs = rouge.score(r, h)
+            found = rouge_n(list(h), list(r), 1), rouge_n(list(h), list(r), 2), rouge_l(list(h), list(r))
+            np.testing.assert_allclose(found, [tuple(each) for each in theirs.values()], atol=1e-12)
+
+
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32), sentences=st.integers(1, 6), cut=st.integers(0, 6))
 def test_statistics_add_up(seed: int, sentences: int, cut: int) -> None:
     hypotheses, references = corpus(seed, sentences)
@@ -216,26 +250,15 @@ def test_ngrams_are_counted() -> None:
 # --- chrF ----------------------------------------------------------------------------------------------
 
 
-def strings(seed: int, sentences: int) -> tuple[list[str], list[list[str]]]:
-    """The corpus above as strings, with and without spaces."""
-    hypotheses, references = corpus(seed, sentences)
-    joint = " " if seed % 2 else ""
-    return [joint.join(h) for h in hypotheses], [[joint.join(r) for r in options] for options in references]
-
-
 def sacrebleus_chrf(hypotheses: list[str], references: list[list[str]], max_n: int, beta: float) -> float:
-    streams: Any = [
-        [options[k] if k < len(options) else None for options in references]
-        for k in range(max(map(len, references)))
-    ]
-    return float(CHRF(char_order=max_n, beta=beta).corpus_score(hypotheses, streams).score)  # type: ignore[arg-type]
+    return float(CHRF(char_order=max_n, beta=beta).corpus_score(hypotheses, streams(references)).score)
 
 
 @pytest.mark.parametrize("seed", range(100))
 def test_chrf_is_sacrebleus(seed: int) -> None:
-    """English and Chinese, one to three references, empty strings on either side."""
+    """English and Chinese, with and without spaces, one to three references, empty strings on either side."""
     for sentences, max_n, beta in ((1, 6, 2), (3, 6, 2), (5, 2, 1), (12, 4, 3)):
-        texts = strings(seed, sentences)
+        texts = strings(seed, sentences, joint=" " if seed % 2 else "")
         assert chrf(*texts, max_n, beta) == pytest.approx(sacrebleus_chrf(*texts, max_n, beta), abs=1e-9)
 
 
@@ -243,6 +266,7 @@ def test_random_strings_are_no_trivial_reference() -> None:
     assert sum(5 < chrf(*strings(seed, 5)) < 95 for seed in range(60)) > 50
 
 
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32), cut=st.integers(0, 5))
 def test_chrf_statistics_add_up(seed: int, cut: int) -> None:
     hypotheses, references = strings(seed, 5)

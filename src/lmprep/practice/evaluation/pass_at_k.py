@@ -70,11 +70,13 @@ def enumerated(results: Results, k: int) -> float:
 
 
 def exact(results: Results, k: int) -> float:
-    """In fractions: the first picked answer is wrong, and the second, and so on."""
+    """In fractions. "No pick is right" means "no right answer is picked": a product over the fewer of them."""
     none = Fraction(0)
     for problem in results:
-        n, wrong = len(problem), problem.count(False)
-        none += Fraction(math.prod(max(wrong - i, 0) for i in range(k)), math.prod(n - i for i in range(k)))
+        n, c = len(problem), problem.count(True)
+        fewer, more = sorted((c, k))
+        left = max(n - more, 0)  # where each of the fewer may be
+        none += Fraction(math.perm(left, fewer), math.perm(n, fewer))
     return float(1 - none / len(results))
 
 
@@ -108,7 +110,7 @@ def none_and_all(candidate: Candidate, rng: Rng) -> None:
 
 def every_pick(candidate: Candidate, rng: Rng) -> None:
     """One problem: the share of all picks of k answers that hold a right one."""
-    for n in range(2, 8):
+    for n in range(2, 7):
         for c in range(n + 1):
             for k in range(1, n + 1):
                 results = [answers(rng, n, c)]
@@ -149,7 +151,7 @@ def thousands(candidate: Candidate, rng: Rng) -> None:
     """Thousands of answers: no overflow, no NaN, no warning."""
     cause = "binomial coefficients or factorials as floats, which overflow; use whole numbers or a product"
     for n, c, k in ((3000, 1, 1500), (3000, 40, 100), (3000, 2990, 1500), (4000, 3, 2000)):
-        results = [answers(rng, n, c), answers(rng, n, 0)]
+        results = [answers(rng, n, c)]
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             call = Call(candidate, results=results, k=k)
@@ -224,6 +226,19 @@ def sorted_in_place(results: Results, k: int) -> float:
     for problem in results:
         problem.sort()
     return pass_at_k(results, k)
+
+
+def one_before_the_check(results: Results, k: int) -> float:
+    """Fewer wrong answers than k counts as 1, also where there are fewer than k answers."""
+    if k < 1:
+        raise ValueError("k")
+    shares = [1.0 if r.count(False) < k else pass_at_k([r], k) for r in results]
+    return sum(shares) / len(shares)
+
+
+def hopeless_skipped(results: Results, k: int) -> float:
+    hopeful = [problem for problem in results if any(problem)]
+    return pass_at_k(hopeful, k) if hopeful else 0.0
 
 
 def by_pascals_triangle(n: int, c: int, k: int) -> float:
@@ -320,6 +335,8 @@ TASK = Task(
             checked(lambda first, k: 0.0)(results[:1], k)
             or sum(1.0 if len(r) < k else pass_at_k([r], k) for r in results) / len(results)
         ),
+        "1 before the check": one_before_the_check,
+        "problems without a right answer skipped": checked(hopeless_skipped),
         "k = 0 taken": lambda results, k: 0.0 if k == 0 else pass_at_k(results, k),
         "sorted in place": sorted_in_place,
     },
