@@ -26,13 +26,13 @@
 # Each new token waits for the one before it, and each step reads all the weights from memory. Without a cache, a step also recomputes
 # the whole text. But later tokens cannot change earlier keys and values. A KV cache stores them, so that a step processes one token, with the
 # same result up to rounding: for one sequence, two operations per weight. A batch shares the reading of the weights, but every sequence
-# has its own cache to read. On long texts, larger batches soon help little.
+# has its own cache to read. On long texts, a larger batch soon helps little.
 #
 # :::{dropdown} The two-minute answer
 # Generation has two phases. **Prefill** reads the prompt in one pass and sets the time to the first token. **Decode** makes one
 # pass per token and sets the time per output token. A pass takes at least as long as its arithmetic and at least as long as moving its bytes: the
 # *roofline*. An H100 can do some three hundred 16-bit operations in the time it reads one byte. The prefill of a thousand tokens uses
-# each weight a thousand times per reading, and waits for arithmetic. A decoding step with one sequence uses it once, and waits for memory.
+# each weight a thousand times per reading, and waits for arithmetic. A decoding step with one sequence uses it once, and waits for memory. (A mixture of experts reads only some of the weights.)
 #
 # Without a cache, $n$ tokens cost $n/2$ to $2n/3$ times as many FLOPs (floating-point operations), and after a long prompt nearly $n$ times.
 #
@@ -86,7 +86,8 @@ show(kvcache.pass_flops, kvcache.pass_bytes)
 llama = kvcache.LLAMA_3_1_8B
 compute, bandwidth, memory = 989e12, 3.35e12, 80e9  # FLOP/s in 16 bits, bytes/s, bytes
 n, gain = 1000, {}
-print(f"{count_params(llama):,} parameters; seconds of arithmetic  reading   least")
+print(f"{count_params(llama):,} parameters")
+print("batch × new after prompt: seconds of arithmetic  reading   least")
 for batch, prompt in ((1, 1), (64, 1), (1, 7000)):
     last = prompt + n - 1  # tokens to read: the last new one is never read
     ways = {"read": [(last, 0, batch)],
@@ -98,7 +99,7 @@ for batch, prompt in ((1, 1), (64, 1), (1, 7000)):
         reading = [kvcache.pass_bytes(llama, *p) / bandwidth for p in passes]
         least[way] = sum(map(max, arithmetic, reading))  # each pass: the longer of the two
         t = sum(arithmetic), sum(reading), least[way]
-        print(f"{batch:2} × {n} after {prompt:4}, {way:15}{t[0]:12.3f}{t[1]:9.3f}{t[2]:9.3f}")
+        print(f"{batch:2} × {n} after {prompt:4}, {way:18}{t[0]:11.3f}{t[1]:9.3f}{t[2]:9.3f}")
     gain[batch, prompt] = least["no cache"] / least["cache"]
 claim("cache_pays_in_batches", "factor by which a cache lowers the least time for 64 sequences, over that for one",
       gain[64, 1] / gain[1, 1], at_least=20, unit="×")  # fmt: skip
@@ -109,7 +110,7 @@ claim("cache_pays_after_a_prompt", "the same factor for one sequence after 7,000
 # The first two rows have nearly the same arithmetic, but written tokens come one at a time, and each pass waits for all the weights. The third
 # row has about $n/2$ times the arithmetic, yet its least time does not even double: passes over fewer than 295 tokens
 # hide behind a reading that the cache does not spare. What a cache frees is arithmetic, and with 64 sequences or after a long prompt
-# almost nothing is left to hide behind. (The arithmetic includes masked scores and all logits; skipping them spares at most a sixth of it.) These are bounds at peak rates, not timings, and a ratio of bounds is no bound.
+# almost nothing is left to hide behind. (Its arithmetic includes masked scores and all logits; skipping them spares at most a sixth.) These are bounds at peak rates, not timings, and a ratio of bounds is no bound.
 #
 # ## The past's keys and values are final
 #
@@ -182,7 +183,7 @@ claim("bugs_show_in_steps", "two wrong caches: logit error at the single step wh
       "deviations", errors[:, prompt:].min(), at_least=0.8)  # fmt: skip
 
 # %% [markdown]
-# The prompt is right under both bugs, and so is the first new token, which comes from the prompt's last row. Test several single steps, in float64, against
+# The prompt is right under both bugs, and so is the first new token, which comes from the prompt's last row. Test several steps, in float64, against
 # one pass over the whole text, with prompts of more than one length.
 #
 # ## What is saved is a factor of about n/2, and what remains still grows with the square
@@ -266,7 +267,7 @@ claim("queries_share_heads", "FLOPs per byte of cache: one key–value head for 
 # $B f / 295 = W + B\,c\,S$, which gives $B = W / (f / 295 - c\,S)$. For Llama 3.1 8B $f / 295$ is 51 MB at short lengths and $c$ is 131,072 bytes: near
 # $S = 390$ the denominator is gone. Beyond that, a sequence adds more reading than its arithmetic can hide, and no batch is large enough.
 #
-# That is the step as a whole, with one new token per sequence and no shared prefix. Kernels run one after another: the products with weights by themselves wait for arithmetic
+# That is the step as a whole, one new token per sequence, no shared prefix. Kernels run one after another: the products with weights by themselves wait for arithmetic
 # from about 295 sequences on, at any length; attention waits for memory at any batch.
 
 # %%
@@ -274,34 +275,33 @@ show(kvcache.break_even_batch)
 
 
 # %%
-def tokens_per_second(shape: GPTConfig, length: int, batch: int) -> float:
+def tokens_per_second(config: GPTConfig, length: int, batch: int) -> float:
     step = 1, length - 1, batch
-    return batch / max(kvcache.pass_flops(shape, *step) / compute,
-                       kvcache.pass_bytes(shape, *step) / bandwidth)  # fmt: skip
+    return batch / max(kvcache.pass_flops(config, *step) / compute,
+                       kvcache.pass_bytes(config, *step) / bandwidth)  # fmt: skip
 
 
 growth = [tokens_per_second(llama, S, 59) / tokens_per_second(llama, S, 1) for S in (128, 8192)]
 claim("batching_fades_with_length", "59 sequences instead of one, at peak rates: growth of tokens per second at "
       "128 tokens each, over the growth at 8,192", growth[0] / growth[1], at_least=2.3, unit="×")  # fmt: skip
 
-# %% mystnb={"image": {"alt": "Tokens per second against the number of sequences in a batch, both logarithmic, upper bounds for an 8-billion-parameter model on one 80 GB GPU. All curves rise together at first. With 128 tokens in each sequence the curve climbs to the limit of arithmetic, a dotted line near 66,000. With 1,024 tokens it bends below that line, and with 8,192 it bends after about ten sequences and ends at 59, where memory is full. With one key-value head instead of eight, 8,192 tokens behave like 1,024."}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Tokens per second, at most, against the number of sequences in a batch, both logarithmic, for an 8-billion-parameter model on one 80 GB GPU. The curves start together near 200. With 128 tokens in each sequence the curve rises in proportion, and bends at several hundred sequences onto a dotted line, the limit of arithmetic, near 66,000. With 1,024 tokens it flattens below that line, with 8,192 at about 2,500, and with 65,536 it barely doubles. Each curve ends where memory is full, the longer the texts the sooner."}} tags=["hide-input"]
 _, ax = plt.subplots(figsize=(6.0, 4.6))
-for kv_heads, length in ((8, 128), (8, 1024), (8, 8192), (1, 8192)):
-    shape = replace(llama, num_kv_heads=kv_heads)
-    most = (memory - 2 * count_params(shape)) / kvcache.cache_bytes(shape, length)
+for length in (128, 1024, 8192, 65_536):
+    most = (memory - 2 * count_params(llama)) / kvcache.cache_bytes(llama, length)
     batches = [int(most ** (k / 40)) for k in range(41)]
-    rates = [tokens_per_second(shape, length, batch) for batch in batches]
-    label = f"{length:,} tokens, $H_{{kv}}$ = {kv_heads}"
-    ax.plot(batches, rates, marker="o", markevery=[-1], label=label)
-ax.axhline(compute / kvcache.pass_flops(llama, 1), color="k", ls=":", label="arithmetic alone")
+    rates = [tokens_per_second(llama, length, batch) for batch in batches]
+    ax.plot(batches, rates, marker="o", markevery=[-1], label=f"{length:,} tokens each")
+weights_alone = compute / kvcache.pass_flops(llama, 1)
+ax.axhline(weights_alone, color="k", ls=":", zorder=1, label="limit of arithmetic")
 ax.set(xscale="log", xlabel="sequences in the batch (dot: 80 GB are full)")
-ax.set(yscale="log", ylabel="tokens per second, at most", ylim=(1e2, 3e6))
+ax.set(yscale="log", ylabel="tokens per second, at most", ylim=(100, 2e6))
 ax.set_title("The longer the texts, the sooner a batch stops helping")
 ax.legend(loc="upper left")
 plt.show()
 
 # %% [markdown]
-# However large the batch, tokens per second stay below bandwidth$\,/\,c\,S$. Each dot is another wall, capacity: all weights take 16 GB, and the remaining 64 GB hold at most 59 caches of 8,192 tokens, 1.07 GB each. With one head both walls move away, but
+# However large the batch, tokens per second stay below the bandwidth divided by $c\,S$. Each dot is another wall, capacity: all weights take 16 GB, and the remaining 64 GB hold at most 59 caches of 8,192 tokens, 1.07 GB each. With one head for eight, 8,192 tokens take the bytes of 1,024. But
 # fewer heads must be trained for, and multi-query attention loses some quality that grouped queries mostly keep {cite:p}`ainslie2023gqa`.
 #
 # ## Quantize what is read most

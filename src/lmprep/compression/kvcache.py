@@ -23,7 +23,8 @@ LLAMA_3_1_8B = GPTConfig(
     bias=False,
     tied_head=False,
 )
-"""A model of the size of Llama 3.1 8B: as many parameters, FLOPs and bytes (Grattafiori et al., 2024)."""
+"""A model of the size of Llama 3.1 8B: as many parameters, FLOPs and bytes (Grattafiori et al., 2024),
+but another function, with two matrices and an activation where Llama has SwiGLU's three."""
 
 
 def cache_bytes(
@@ -113,7 +114,9 @@ def break_even_batch(
     """The batch at which a decoding step's arithmetic takes as long as its reading; infinite if none is.
 
     A larger batch spreads the weights over more tokens, but each sequence adds a cache of its own. Where the
-    FLOPs of one more sequence take less time than reading its cache, no batch is large enough.
+    FLOPs of one more sequence take less time than reading its cache, no batch is large enough. The step is
+    taken as a whole, as if arithmetic and reading overlapped throughout, with one new token per sequence and
+    no cache shared between them.
 
     Args:
         length: tokens in each sequence, the new one included.
