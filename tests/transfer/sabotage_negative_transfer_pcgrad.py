@@ -1,14 +1,16 @@
-"""The gradients are taken on new data, not on the data that were fitted: then they tell pairs apart."""
+"""The small task keeps 30 labels whatever is asked: without better training alone, sharing need not hurt."""
 
 from pytest import MonkeyPatch
 
 from lmprep.transfer import multitask as module
 
-THESIS = "opposed_at_the_optimum"
+THESIS = "no_weights_spare_both"
 
 
 def sabotage(patch: MonkeyPatch) -> None:
-    def on_new_data(self, weights):
-        return 2 * (weights - self.truth)
+    draw = module.linear_tasks
 
-    patch.setattr(module.LinearTasks, "gradients", on_new_data)
+    def with_few_labels(angle, sizes, generator):
+        return draw(angle, (30, sizes[1]), generator)
+
+    patch.setattr(module, "linear_tasks", with_few_labels)

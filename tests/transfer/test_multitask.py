@@ -334,6 +334,12 @@ def test_linear_tasks_have_the_gradients_of_their_losses() -> None:
     assert torch.allclose(tasks.gradients(own.detach()), torch.autograd.grad(total, own)[0])
     assert tasks.gradients(tasks.alone()).abs().max() <= 1e-12
     assert tasks.gradients(tasks.shared()).sum(dim=0).abs().max() <= 1e-12
+    weights = torch.tensor([0.2, 3, 1], dtype=torch.float64)
+    assert (weights @ tasks.gradients(tasks.shared(weights))).abs().max() <= 1e-12
+    assert torch.allclose(tasks.shared(2 * torch.ones_like(weights)), tasks.shared())
+    for bad in (weights[:2], weights[:, None], 0 * weights, weights * math.nan):
+        with pytest.raises(ValueError, match="must be 3 numbers above 0"):
+            tasks.shared(bad)
     assert tasks.excess(tasks.truth[1])[1] == 0
     assert torch.allclose(tasks.excess(own.detach()), (own - tasks.truth).square().sum(dim=1))
 

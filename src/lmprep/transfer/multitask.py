@@ -296,16 +296,26 @@ class LinearTasks:
         return 2 * ((self.second * weights.expand_as(self.cross)[:, None]).sum(dim=2) - self.cross)
 
     def excess(self, weights: Tensor) -> Tensor:
-        """How much more than the noise each task errs on new inputs: ‖w − truth‖², (n,)."""
+        """How much more than the noise each task errs on new standard normal inputs: ‖w − truth‖², (n,)."""
         return (weights - self.truth).square().sum(dim=1)
 
     def alone(self) -> Tensor:
         """Each task's least squares, (n, P)."""
         return torch.linalg.solve(self.second, self.cross)
 
-    def shared(self) -> Tensor:
-        """The one vector with the least sum of losses, (P,)."""
-        return torch.linalg.solve(self.second.sum(dim=0), self.cross.sum(dim=0))
+    def shared(self, loss_weights: Tensor | None = None) -> Tensor:
+        """The one vector with the least Σ weightᵢ Lᵢ, (P,); without weights, the plain sum of the losses.
+
+        Args:
+            loss_weights: (n,), above 0.
+
+        Raises:
+            ValueError: there is not one weight above 0 for each task.
+        """
+        share = self.cross.new_ones(len(self.cross)) if loss_weights is None else loss_weights
+        if share.shape != (len(self.cross),) or not (share > 0).all():
+            raise ValueError(f"loss_weights must be {len(self.cross)} numbers above 0, got {share.tolist()}")
+        return torch.linalg.solve((share[:, None, None] * self.second).sum(dim=0), share @ self.cross)
 
     def partly_shared(self, penalty: float) -> Tensor:
         """A shared vector plus a part vᵢ for each task, with the least Σ Lᵢ + penalty · Σ ‖vᵢ‖²: (n, P).
@@ -313,7 +323,7 @@ class LinearTasks:
         Raises:
             ValueError: the penalty is not above 0.
 
-        Source: Evgeniou and Pontil (2004), with squared errors.
+        Source: Evgeniou and Pontil (2004), here with squared errors and no penalty on the shared vector.
         """
         if not 0 < penalty < math.inf:
             raise ValueError(f"penalty must be above 0 and finite, got {penalty}: at 0 use alone()")

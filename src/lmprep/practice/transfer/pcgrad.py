@@ -1,5 +1,6 @@
 """Gradients of several tasks, projected where they conflict, and added up."""
 
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -55,10 +56,16 @@ def pcgrad(G: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 # What the checks compare with.
 
-Rows = list[list[float]]
+Rows = tuple[tuple[float, ...], ...]
 
 # Every pair of these conflicts, and all eight outcomes of the orders are apart.
-THREE: Rows = [[3.0, 1.0, 0.0], [-2.0, 1.0, 1.0], [0.5, -2.0, 1.5]]
+THREE: Rows = ((3.0, 1.0, 0.0), (-2.0, 1.0, 1.0), (0.5, -2.0, 1.5))
+
+# Only the first depends on its order: six outcomes, one an order.
+FOUR: Rows = ((-1.0, -2.0, -2.0), (3.0, 1.0, 1.0), (1.0, 1.0, 0.0), (1.0, 0.0, 1.0))
+
+# The first conflicts with both others, but no longer with the third once it has met the second.
+SETTLED: Rows = ((1.0, 0.0), (-1.0, 1.0), (-1.0, 2.0))
 
 
 def source(rng: Rng) -> torch.Generator:
@@ -84,6 +91,12 @@ def outcomes(G: Tensor) -> Tensor:
     for end in ends:
         total = (total[:, None] + torch.stack(end)).flatten(0, 1)
     return total
+
+
+@functools.cache
+def known_outcomes(rows: Rows) -> Tensor:
+    """The answers that differ, (outcomes, P); kept, since each grading asks for the same ones."""
+    return outcomes(torch.tensor(rows, dtype=torch.float64)).round(decimals=12).unique(dim=0)
 
 
 def two_in_conflict(rng: Rng, P: int, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -148,26 +161,33 @@ def two_tasks(candidate: Candidate, rng: Rng) -> None:
 
 def three_tasks(candidate: Candidate, rng: Rng) -> None:
     """Three tasks and more: always the others' original gradients, and the own one as it is by then."""
-    drawn = 4 * [torch.tensor(THREE, dtype=torch.float64)]
-    drawn += [normal(rng, n, P, dtype=torch.float64) for n, P in ((3, 2), (3, 5), (4, 3))]
     cause = "projected against gradients that were projected already, or all at once from the original one"
-    for G in drawn:
-        compare(candidate, G, rng, cause)
+    for n, P in ((3, 2), (3, 5), (4, 3)):
+        compare(candidate, normal(rng, n, P, dtype=torch.float64), rng, cause)
+    looked_up = "conflicts looked up in the original dot products, which no longer hold"
+    for rows, times, usual in ((THREE, 4, cause), (SETTLED, 12, looked_up)):
+        for _ in range(times):  # a wrong order is not drawn each time
+            call, got = answered(candidate, torch.tensor(rows, dtype=torch.float64), rng)
+            possible = known_outcomes(rows)
+            nearest = possible[(possible - got).abs().amax(dim=1).argmin()]
+            call.same("gradient", got, nearest, cause=usual)
 
 
 def orders(candidate: Candidate, rng: Rng) -> None:
-    """Each of three tasks meets the other two in either order, whatever the others' orders are."""
-    G = torch.tensor(THREE, dtype=torch.float64)
-    possible, generator = outcomes(G), source(rng)
-    seen: set[int] = set()
-    for _ in range(200):  # that one of eight stays away has a chance of 10⁻¹⁰
-        call = Call(candidate, G=G, generator=generator)
-        got = call.returns(torch.float64, gradient=(3,))
-        seen.add(int((possible - got).abs().amax(dim=1).argmin()))
-        if len(seen) == len(possible):
-            return
-    cause = "a fixed order, one order for all tasks, or a generator that is not used"
-    call.fail("all 8 outcomes in 200 calls", f"{len(seen)} of them", cause)
+    """Each task meets the others in every order, whatever the other tasks' orders are."""
+    for rows in (THREE, FOUR):
+        G, generator = torch.tensor(rows, dtype=torch.float64), source(rng)
+        possible = known_outcomes(rows)
+        seen: set[int] = set()
+        for _ in range(200):  # that one of eight stays away has a chance of 10⁻¹⁰
+            call = Call(candidate, G=G, generator=generator)
+            got = call.returns(torch.float64, gradient=(3,))
+            seen.add(int((possible - got).abs().amax(dim=1).argmin()))
+            if len(seen) == len(possible):
+                break
+        cause = "a fixed order, one order for all tasks, a rotated one, or a generator that is not used"
+        want = f"all {len(possible)} outcomes in 200 calls"
+        call.holds(len(seen) == len(possible), expected=want, got=f"{len(seen)} of them", cause=cause)
 
 
 def repeatable(candidate: Candidate, rng: Rng) -> None:
@@ -278,6 +298,17 @@ def by_sorting(G: Tensor, generator: torch.Generator) -> Tensor:
     return torch.stack(ends).sum(dim=0)
 
 
+def by_products(G: Tensor, generator: torch.Generator) -> Tensor:
+    """Never touches a gradient: the coefficients of the rows, from their n × n dot products."""
+    products, coefficients = (G @ G.T).double(), torch.eye(len(G), dtype=torch.float64)
+    for i in range(len(G)):
+        for j in torch.randperm(len(G), generator=generator).tolist():
+            dot = coefficients[i] @ products[:, j]
+            if j != i and dot < 0:
+                coefficients[i, j] -= dot / products[j, j]
+    return (coefficients.sum(dim=0) @ G.double()).to(G.dtype)
+
+
 def in_place(G: Tensor, generator: torch.Generator) -> Tensor:
     """Rows of G changed while others still need them."""
     for i in range(len(G)):
@@ -296,6 +327,16 @@ def spoiled(G: Tensor, generator: torch.Generator) -> Tensor:
 
 def globally(G: Tensor, generator: torch.Generator) -> Tensor:
     return variant(order=lambda n, generator: torch.randperm(n).tolist())(G, generator)
+
+
+def rotated(G: Tensor, generator: torch.Generator) -> Tensor:
+    """Each task begins anywhere, but then goes round."""
+
+    def order(n: int, generator: torch.Generator) -> list[int]:
+        begin = int(torch.randint(n, (1,), generator=generator))
+        return [(begin + step) % n for step in range(n)]
+
+    return variant(order=order)(G, generator)
 
 
 def first_only(G: Tensor, generator: torch.Generator) -> Tensor:
@@ -317,6 +358,18 @@ def against_the_sum(G: Tensor, generator: torch.Generator) -> Tensor:
     dots = (G * rest).sum(dim=1).clamp(max=0)
     lengths = rest.square().sum(dim=1)
     return (G - torch.where(lengths > 0, dots / lengths, 0)[:, None] * rest).sum(dim=0)
+
+
+def by_first_conflicts(G: Tensor, generator: torch.Generator) -> Tensor:
+    """Which rows conflict is decided once, before any projection."""
+    conflicts = G @ G.T < 0
+    total = torch.zeros_like(G[0])
+    for i, g in enumerate(G):
+        for j in torch.randperm(len(G), generator=generator).tolist():
+            if j != i and conflicts[i, j]:
+                g = g - g @ G[j] / (G[j] @ G[j]) * G[j]
+        total = total + g
+    return total
 
 
 def shortest(G: Tensor, generator: torch.Generator) -> Tensor:
@@ -369,6 +422,8 @@ TASK = Task(
         "only the first task projected": first_only,
         "against the sum of the others": against_the_sum,
         "the shortest combination": shortest,
+        "conflicts of the original rows": by_first_conflicts,
+        "orders that go round": rotated,
         "rows made equally long": lambda G, generator: pcgrad(
             torch.nn.functional.normalize(G, dim=1), generator
         ),
@@ -380,6 +435,7 @@ TASK = Task(
     also_right={
         "unit vectors and a clamp": by_clamp,
         "orders sorted, projections as matrices": by_sorting,
+        "coefficients from the products of all rows": by_products,
         "a list of copies": variant(),
         "float64 inside": computed_in(torch.float64, pcgrad),
     },
