@@ -29,8 +29,8 @@
 #
 # :::{dropdown} The two-minute answer
 # *Likelihood.* The surprisal of a token is $-\log p$ of what came. Perplexity is $e$ to its mean: as uncertain as a choice among so many
-# equal options. Per token, so it compares only models that cut the text alike. The sum in bits over the bytes of the text
-# compares all.
+# equal options. It is a mean over tokens, so it compares only models that cut the text alike. The sum in bits, divided by the text's bytes,
+# compares any.
 #
 # *Labels.* Accuracy, precision, recall and F1 treat the top guess as a class. Macro-F1 gives each class one vote.
 # None of them sees how sure the model was. Expected calibration error does: it sorts guesses by confidence and averages the gap
@@ -204,7 +204,7 @@ agrees("perplexity", "exp of torch.nn.functional.nll_loss", as_trained[3],
 # prices the text worse: a keyboard that offers one character needs the guesses, a compressor the prices.
 #
 # This pair was built. *0.001 added* was not: two ways of smoothing the same counts, nearly level in accuracy and calibration error, are
-# far apart in perplexity.
+# still far apart in perplexity.
 #
 # With more than two classes, scikit-learn's precision, recall and F1 raise an error until one chooses an average, as in the output: micro repeats the
 # accuracy three times; [macro gives each character one vote](task_metrics), and many that occur were never guessed.
@@ -245,7 +245,7 @@ claim("useless_is_calibrated", "1,000 guesses: mean ECE of a perfectly calibrate
 # does without words. It takes character n-grams for n = 1 to 6, without spaces, averages precision $P$ and recall $R$ over n, and
 # combines them to $(1+\beta^2) PR / (\beta^2 P + R)$; $\beta = 2$ makes recall twice as important.
 #
-# Now break the four with edits whose meaning is known. In reviews that call something 很大, *very big*, or 很干净, *very clean*, and the like, one 很 is replaced: by 挺, *quite*, or 非常, *extremely*, and the
+# Now break the four with edits whose meaning is known. In Chinese reviews that call something 很大, *very big*, or 很干净, *very clean*, and the like, one 很 is replaced: by 挺, *quite*, or 非常, *extremely*, and the
 # judgment stays; by 不, *not*, or 并不, *in fact not*, and it is turned around. (The rest of the review may then contradict it.) Other edits leave all the words: ASCII punctuation in place of Chinese, clauses in reversed order, characters
 # shuffled.
 
@@ -308,7 +308,7 @@ theirs = [sacrebleu.corpus_chrf(outputs, [chosen]).score for outputs in edited.v
 agrees("chrf", "sacrebleu.corpus_chrf", texts[:, 1].tolist(), theirs, atol=1e-9)
 
 # %% [markdown]
-# Read the rows that matter. *Quite* and *not* replace the same character, so they break the same n-grams and score alike; so do
+# *Quite* and *not* replace the same character, so they break the same n-grams and score alike; so do
 # *extremely* and *in fact not*, one character longer. *Extremely* keeps the meaning and scores below *not*. ASCII punctuation changes no word and, there being more of it, costs more
 # BLEU than turning the judgment around. *Shuffled* is nonsense that ROUGE-1 finds perfect: it ignores order.
 # *Said twice*: chrF, which prizes recall, minds least.

@@ -70,7 +70,7 @@ def enumerated(results: Results, k: int) -> float:
 
 
 def exact(results: Results, k: int) -> float:
-    """In fractions. "No pick is right" means "no right answer is picked": a product over the fewer of them."""
+    """In fractions. "No pick is right" means "no right answer is picked": a product over the fewer."""
     none = Fraction(0)
     for problem in results:
         n, c = len(problem), problem.count(True)
