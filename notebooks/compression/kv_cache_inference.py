@@ -23,9 +23,9 @@
 # %% [markdown] tags=["answer"]
 # ## The 30-second answer
 #
-# Each new token waits for the one before it, and each step reads all the weights from memory. Without a cache, a step also recomputes
-# the whole text. But later tokens cannot change earlier keys and values. A KV cache stores them, so that a step processes one token, with the
-# same result up to rounding: for one sequence, two operations per weight. A batch shares the reading of the weights, but every sequence
+# Each new token waits for the one before it, and each step reads all the weights. Without a cache, a step also recomputes
+# the whole text. But later tokens cannot change earlier keys and values. A KV cache stores them, so a step processes one token, with the
+# same result up to rounding. A lone sequence then does two operations per weight read. A batch shares the reading of the weights, but every sequence
 # has its own cache to read. On long texts, a larger batch soon helps little.
 #
 # :::{dropdown} The two-minute answer
@@ -34,7 +34,7 @@
 # *roofline*. An H100 can do some three hundred 16-bit operations in the time it reads one byte. The prefill of a thousand tokens uses
 # each weight a thousand times per reading, and waits for arithmetic. A decoding step with one sequence uses it once, and waits for memory. (A mixture of experts reads only some of the weights.)
 #
-# Without a cache, $n$ tokens cost $n/2$ to $2n/3$ times as many FLOPs (floating-point operations), and after a long prompt nearly $n$ times.
+# Without a cache, $n$ tokens after a short prompt cost $n/2$ to $2n/3$ times as many FLOPs (floating-point operations), after a long one nearly $n$ times.
 #
 # The price is $2 L H_{kv} d$ numbers per token: keys and values in $L$ layers, $H_{kv}$ heads of width $d$. A step must read all of
 # them for each sequence. Batching therefore helps until the caches, not the weights, are most of what is read. Then the cache has to shrink:
@@ -285,7 +285,7 @@ growth = [tokens_per_second(llama, S, 59) / tokens_per_second(llama, S, 1) for S
 claim("batching_fades_with_length", "59 sequences instead of one, at peak rates: growth of tokens per second at "
       "128 tokens each, over the growth at 8,192", growth[0] / growth[1], at_least=2.3, unit="×")  # fmt: skip
 
-# %% mystnb={"image": {"alt": "Tokens per second, at most, against the number of sequences in a batch, both logarithmic, for an 8-billion-parameter model on one 80 GB GPU. The curves start together near 200. With 128 tokens in each sequence the curve rises in proportion, and bends at several hundred sequences onto a dotted line, the limit of arithmetic, near 66,000. With 1,024 tokens it flattens below that line, with 8,192 at about 2,500, and with 65,536 it barely doubles. Each curve ends where memory is full, the longer the texts the sooner."}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Tokens per second, at most, against the number of sequences in a batch, both logarithmic, for an 8-billion-parameter model on one 80 GB GPU. The curves start near 200. With 128 tokens in each sequence the curve rises in proportion, and bends at several hundred sequences onto a dotted line, the limit of arithmetic, near 66,000. With 1,024 tokens it flattens below that line, with 8,192 at about 2,500, and with 65,536 it little more than doubles. Each curve ends where memory is full, the longer the texts the sooner."}} tags=["hide-input"]
 _, ax = plt.subplots(figsize=(6.0, 4.6))
 for length in (128, 1024, 8192, 65_536):
     most = (memory - 2 * count_params(llama)) / kvcache.cache_bytes(llama, length)
