@@ -235,8 +235,12 @@ def cheapest_threshold(labels: ArrayLike, scores: ArrayLike, *, miss: float, rev
     s = np.asarray(scores)
     if np.isnan(s).any():
         raise ValueError("scores must not be NaN: leave those cases out, or review them all")
-    cuts = [-math.inf, *np.unique(s).tolist()]
-    return min(cuts, key=lambda cut: expected_bill(labels, s > cut, miss=miss, review=review))
+    review_all = expected_bill(labels, np.ones(s.shape, dtype=bool), miss=miss, review=review)
+    cuts, place = np.unique(s, return_inverse=True)
+    missed = np.bincount(place, weights=np.asarray(labels), minlength=len(cuts)).cumsum()
+    read = len(s) - np.bincount(place, minlength=len(cuts)).cumsum()  # what scores above each cut
+    bills = np.append(review_all, review * read + miss * missed)
+    return float(np.append(-math.inf, cuts)[bills.argmin()])  # the first of equals: the lowest
 
 
 def fit_linear(
