@@ -54,8 +54,8 @@ def test_labels_mixed_alone_are_smoothed_labels_on_average() -> None:
     """Toward the classes' shares, by E[1 − λ] = ½."""
     x, y = batch(12, 3)
     rng = np.random.default_rng(0)
-    mean = torch.stack([mixup(x, y, 1.0, rng)[1] for _ in range(6000)]).mean(dim=0)
-    torch.testing.assert_close(mean, 0.5 * y + 0.5 * y.mean(dim=0), atol=0.03, rtol=0)
+    mean = torch.stack([mixup(x, y, 1.0, rng)[1] for _ in range(2000)]).mean(dim=0)
+    torch.testing.assert_close(mean, 0.5 * y + 0.5 * y.mean(dim=0), atol=0.05, rtol=0)
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 4.0])
