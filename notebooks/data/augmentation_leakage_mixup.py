@@ -175,8 +175,8 @@ claim("repeats_remain", "English corpus without repeated paragraphs: near-duplic
 
 # %% [markdown]
 # The estimate and the share reported follow their formulas, up to the luck of about a hundred pairs per row. Dropping equal paragraphs has left a few near-duplicates,
-# and some straddle the split: the closest such pair is printed. In three of four much larger corpora,
-# {cite:t}`lee2022deduplicating` found a near-copy in the training set for over 4 % of the validation examples.
+# and some straddle the split: the closest such pair is printed. In standard corpora of language models,
+# {cite:t}`lee2022deduplicating` found over 4 % of the validation set to overlap with the training set.
 #
 # ## Groups found from the text alone bring coin flips back to one half
 #
@@ -224,7 +224,7 @@ claim("linear_model_too", "coin-flip labels, a linear classifier: accuracy lost 
 
 # %% [markdown]
 # The split by found groups scores about what the split by origin does. Random groups of the same sizes leak as rows do, so what matters is who is grouped with whom. A linear classifier shows
-# both leak and cure. An honest score strays from one half by luck: copies add no coins, so the standard error is that of 400 flips,
+# both leak and cure. An honest score strays from one half by luck: copies add no coins, so the standard error is about that of 400 flips,
 # $\sqrt{0.25/400}$ or 2.5 points.
 #
 # ## Mixup calms an overtrained network; stopping in time calms it more
