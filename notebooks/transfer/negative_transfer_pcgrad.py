@@ -23,8 +23,8 @@
 # ## The 30-second answer
 #
 # Take each task's gradient on the shared weights, and their cosine. It says whether a step for one helps the other, here and
-# now, not whether sharing pays. With more labels, two tasks' gradients can agree better, and yet any shared weights leave one
-# worse off than alone. At the optimum of their summed loss they cancel anyway. So train each task alone and compare. PCGrad
+# now, not whether sharing pays. With more labels, the same two tasks' gradients can agree better, and yet any shared weights leave
+# one task worse off than alone. At the optimum of the summed loss, gradients cancel anyway. So train each task alone and compare. PCGrad
 # only reweights these gradients. Tasks that need different weights need some of their own: a head, an adapter.
 #
 # :::{dropdown} The two-minute answer
@@ -155,8 +155,8 @@ agrees("shortest_combination", "scipy.optimize.minimize, SLSQP", ours, theirs, a
 show(LinearTasks.gradients, LinearTasks.excess, LinearTasks.shared)
 
 # %%
-# Try: many = 60. The small task alone is then little better than with 30. Some loss weights
-# cost neither task much, and the thesis fails: it takes labels for sharing to hurt.
+# Try: many = 60. Alone, the small task is then still far worse than with 300. Some loss
+# weights cost neither task much, and the thesis fails: it takes labels for sharing to hurt.
 few, many, large, penalty, draws = 30, 300, 600, 0.1, 5
 angles = [0, 15, 30, 60, 90, 135, 180]
 
@@ -196,8 +196,8 @@ for labels, angle in [(few, angle) for angle in angles] + [(many, 15)]:
 
 # %% [markdown]
 # At 15 degrees and 30 labels, one cosine covers two verdicts: the small task gains, the large one loses. The plain sum is to blame: it weighs 30 noisy
-# examples as much as 600, so the large task loses even where the tasks are the same. Other weights on the losses give other shared vectors.
-# Follow them from one end to the other: that is the trade-off, and PCGrad stops on it.
+# examples as much as 600, so the large task loses even where the tasks are the same. Varying the weights of the two
+# losses traces the whole trade-off, and PCGrad stops on it.
 
 # %%
 shares = torch.linspace(0.01, 0.99, 50, dtype=torch.float64)  # the small task's loss weight
@@ -220,7 +220,7 @@ for (labels, line), color in zip(fronts.items(), ("C0", "C1"), strict=True):
         top.plot(*ratio, marker, color=color, markersize=6 if marker == "o" else 10)
 top.fill_between([0.05, 1], 0.5, 1, color="C2", alpha=0.2)
 top.text(0.06, 0.6, "no task loses", color="C2")
-top.set(title="15 degrees: with 300 labels no weights spare both", xlim=(0.05, 60), ylim=(0.5, 60),
+top.set(title=f"15 degrees: with {many} labels no weights spare both", xlim=(0.05, 60), ylim=(0.5, 60),
         xlabel="small task: error over alone", ylabel="large task: error over alone")  # fmt: skip
 top.plot([], [], "ko", label="plain sum")
 top.plot([], [], "kx", label="PCGrad")
@@ -248,7 +248,7 @@ claim("weights_spare_both_with_few", "the same with 30 labels", fronts[few].amax
 # [a prior around the wrong place](transfer_as_prior) does, and there is less noise left to save.
 #
 # And on the whole trade-off the cosine is −1: where $a_1L_1 + a_2L_2$ is least, $a_1g_1 + a_2g_2 = 0$, so the gradients are opposed or both
-# zero, also where both tasks gain. For $n$ tasks and a plain sum, $\sum_{i \ne j} g_i \cdot g_j = -\sum_i \lVert g_i\rVert^2$: some pair conflicts. (A regularizer is
+# zero, even where sharing helps. For $n$ tasks and a plain sum, $\sum_{i \ne j} g_i \cdot g_j = -\sum_i \lVert g_i\rVert^2$: some pair conflicts. (A regularizer is
 # one more term. A network that fits all training sets perfectly has only zero gradients, and small batches blur everything.)
 #
 # ## No shared vector gets below the floor, however gradients are added
@@ -377,7 +377,7 @@ claim("heads_repair", "own heads with the plain sum: mean accuracy less that of 
 #
 # :::{dropdown} Does PCGrad beat a tuned weighted sum?
 # {cite:t}`xin2022current` ran large experiments on language and vision and found no gain of such optimizers beyond what traditional optimization achieves. {cite:t}`kurin2022defense` found that the plain
-# sum with standard regularization matches or beats them. Tune [the weights](multitask_weighting) first.
+# sum with standard regularization and stabilization matches or beats them. Tune [the weights](multitask_weighting) first.
 # :::
 #
 # :::{dropdown} When should PCGrad help at all?
@@ -392,7 +392,7 @@ claim("heads_repair", "own heads with the plain sum: mean accuracy less that of 
 #
 # :::{dropdown} How do you decide which tasks to train together?
 # {cite:t}`standley2020tasks` study which tasks cooperate, and assign tasks to a few networks so that cooperating ones share one. {cite:t}`fifty2021efficiently` measure in
-# one joint run how a step on one task changes another's loss. Either way, the judge is the loss, not the angle.
+# one joint run how a step on one task changes another's loss.
 # :::
 #
 # :::{dropdown} Are gradient cosines useless, then?
@@ -401,11 +401,11 @@ claim("heads_repair", "own heads with the plain sum: mean accuracy less that of 
 #
 # :::{dropdown} What does it cost, and why a random order?
 # $n$ backward passes, $n$ stored gradients and up to $n(n-1)$ projections per step. The order matters from three tasks on: what one projection removed, the next may bring
-# back in part.
+# back in part, and a fixed order would favor some tasks.
 # :::
 #
 # :::{dropdown} Which method does reach the optimum of the sum?
-# Gradient descent on it. CAGrad {cite:p}`liu2021conflict` looks for the step that helps the worst-off task most, near the average gradient, and is built to converge to the optimum of the average loss, not to any Pareto-stationary point.
+# Gradient descent on it. CAGrad {cite:p}`liu2021conflict` looks for the step that helps the worst-off task most, near the average gradient, and is built to converge to the optimum of the average loss, not to any point of the trade-off.
 # :::
 
 # %% [markdown] tags=["exercise"]

@@ -75,8 +75,8 @@ def source(rng: Rng) -> torch.Generator:
 def projected(g: Tensor, others: tuple[Tensor, ...]) -> Tensor:
     """What remains of g after it has met the others in this order, in float64."""
     for other in others:
-        along = torch.outer(other, other) / other.square().sum() if other.any() else torch.zeros(())
-        g = g - along @ g if g @ other < 0 else g
+        if (dot := g @ other) < 0:
+            g = g - dot / (other @ other) * other
     return g
 
 
@@ -193,7 +193,7 @@ def orders(candidate: Candidate, rng: Rng) -> None:
 def repeatable(candidate: Candidate, rng: Rng) -> None:
     """The same state of the generator gives the same answer."""
     G = torch.tensor(THREE, dtype=torch.float64)
-    for _ in range(12):
+    for _ in range(6):
         number = int(rng.integers(2**31))
         first, again = (
             Call(candidate, G=G, generator=torch.Generator().manual_seed(number)) for _ in range(2)
@@ -206,10 +206,9 @@ def repeatable(candidate: Candidate, rng: Rng) -> None:
 def zeros(candidate: Candidate, rng: Rng) -> None:
     """A row of zeros changes nothing."""
     for dtype in (torch.float32, torch.float64):
-        for P in (2, 4):
-            G = torch.cat([two_in_conflict(rng, P, dtype), torch.zeros(1, P, dtype=dtype)])
-            for rows in (G, G.flip(0), torch.zeros(2, P, dtype=dtype), torch.zeros(1, P, dtype=dtype)):
-                compare(candidate, rows, rng, "0 divided by 0: a cosine or a projection without a check")
+        G = torch.cat([two_in_conflict(rng, 3, dtype), torch.zeros(1, 3, dtype=dtype)])
+        for rows in (G, G.flip(0), torch.zeros(2, 3, dtype=dtype), torch.zeros(1, 3, dtype=dtype)):
+            compare(candidate, rows, rng, "0 divided by 0: a cosine or a projection without a check")
 
 
 def sizes(candidate: Candidate, rng: Rng) -> None:
