@@ -152,6 +152,12 @@ def test_near_duplicates_are_those_of_comparing_all(pool: list[str], threshold: 
     assert list(found) == sorted(found)
 
 
+def test_a_pair_at_the_threshold_counts() -> None:
+    sets = [frozenset("abcd"), frozenset("abcd"), frozenset("abc")]
+    for threshold, pairs in ((1.0, [(0, 1)]), (0.75, [(0, 1), (0, 2), (1, 2)])):
+        assert list(near_duplicates(sets, threshold, np.random.default_rng(0), rows=1, bands=64)) == pairs
+
+
 def test_the_english_corpus_holds_near_duplicates_across_its_split() -> None:
     """The loader drops equal paragraphs; what is nearly equal stays."""
     data = english_text()
@@ -262,6 +268,12 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "bands that do not divide": (lambda: candidate_pairs(np.zeros((2, 5), int), 2), "multiple of bands"),
     "no bands": (lambda: candidate_pairs(np.zeros((2, 4), int), 0), "multiple of bands"),
     "one axis": (lambda: candidate_pairs(np.zeros(4, int), 2), r"must be \(N, k\)"),
+    "nothing to train on": (
+        lambda: neighbor_accuracy(np.eye(9), [0] * 9, range(9), rng, trained=0),
+        "a split left",
+    ),
+    "a similarity above 1": (lambda: chance_of_report(1.2, 4, 32), "similarity must be from 0 to 1"),
+    "no bands to agree in": (lambda: chance_of_report(0.5, 4, 0), "rows and bands"),
     "a threshold of 0": (lambda: near_duplicates([one], 0.0, rng), "threshold must be above 0"),
     "a threshold above 1": (lambda: near_duplicates([one], 1.1, rng), "threshold must be above 0"),
     "no rows": (lambda: near_duplicates([one], 0.5, rng, rows=0), "rows and bands"),

@@ -143,8 +143,17 @@ def candidate_pairs(signature: NDArray[np.int64], bands: int) -> set[Pair]:
 
 
 def chance_of_report(similarity: ArrayLike, rows: int, bands: int) -> NDArray[np.float64]:
-    """1 − (1 − Jʳ)ᵇ: how likely a pair of Jaccard similarity J agrees in one of b bands of r places."""
-    return 1 - (1 - np.asarray(similarity, dtype=np.float64) ** rows) ** bands
+    """1 − (1 − Jʳ)ᵇ: how likely a pair of Jaccard similarity J agrees in at least one of b bands of r places.
+
+    Raises:
+        ValueError: a similarity is not from 0 to 1, or rows or bands is below 1.
+    """
+    similarity = np.asarray(similarity, dtype=np.float64)
+    if min(rows, bands) < 1:
+        raise ValueError(f"rows and bands must be at least 1, got {rows} and {bands}")
+    if not ((similarity >= 0) & (similarity <= 1)).all():
+        raise ValueError(f"similarity must be from 0 to 1, got {similarity}")
+    return 1 - (1 - similarity**rows) ** bands
 
 
 def near_duplicates(
@@ -265,7 +274,8 @@ def neighbor_accuracy(
     right = []
     for _ in range(num_splits):
         train, test = group_split(groups, 0.2, rng)
-        train, test = train[train < (trained or size)], test[test < (tested or size)]
+        train = train[train < (size if trained is None else trained)]
+        test = test[test < (size if tested is None else tested)]
         if not (len(train) and len(test)):
             raise ValueError(f"a split left {len(train)} items to train and {len(test)} to test on: raise "
                              "trained or tested")  # fmt: skip
