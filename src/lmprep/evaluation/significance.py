@@ -1,7 +1,6 @@
 """Is one system better than another, or was the test set kind to it, or the training run?"""
 
 import itertools
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -104,7 +103,10 @@ def mcnemar(a_right: ArrayLike, b_right: ArrayLike) -> float:
         )
     only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
     coins = only_a + only_b
-    tail = sum(math.comb(coins, heads) for heads in range(min(only_a, only_b) + 1))
+    tail, ways = 0, 1
+    for heads in range(min(only_a, only_b) + 1):
+        tail += ways  # of `coins` coins to show so many heads
+        ways = ways * (coins - heads) // (heads + 1)
     return min(1.0, 2 * tail / 2**coins)
 
 
