@@ -36,7 +36,7 @@
 # Two kinds of chance blur the difference. The test set is a sample: *McNemar's test* or a paired bootstrap over test items handles
 # that. The training run is a sample as well: which labels were drawn, which seed. No test on a single pair of models can see
 # this second kind, and with few labels it can be the larger. So repeat the runs, and test over runs. With
-# $R$ pairs, the *sign-flip test* asks how many of the $2^R$ choices of sign give a mean difference as large as the one observed.
+# $R$ pairs, the *sign-flip test* asks what share of the $2^R$ choices of sign gives a mean difference at least as large as the one observed.
 # Share the draw within a pair, since what makes a draw lucky for one arm often makes it lucky for the other. All runs still
 # share one test set and one source: of those the test over runs says nothing, so add an interval over test items.
 #
@@ -220,8 +220,8 @@ claim("shared_draw_no_cure", f"{few} labels, books against scratch on one draw: 
 # ## Over runs, the same question gets a fair answer
 #
 # To speak of methods, repeat them. Take $R$ runs of each, and let $d_r$ be the difference of their accuracies in run $r$. If the methods are
-# alike, every $d_r$ is as likely to have the other sign. The *sign-flip test* counts, among all $2^R$ choices of signs, those
-# whose mean is as far from zero as the one observed {cite:p}`fisher1935design`. Five runs can reach no less than $2/2^5$, which is above 5 %; ten reach 0.002.
+# alike, every $d_r$ is as likely to have the other sign. The *sign-flip test* takes as $p$ the share, among all $2^R$ choices of signs, of those
+# whose mean is at least as far from zero as the one observed {cite:p}`fisher1935design`. Five runs can reach no less than $2/2^5$, which is above 5 %; ten reach 0.002.
 # So let the method compete with itself once more: forty competitions of ten runs a side, every run on a draw of its own.
 
 # %%
@@ -266,7 +266,7 @@ top.legend()
 bottom.plot(sizes, [100 * alarms[n] for n in sizes], "s-", color="C3")
 bottom.axhline(5, color="#666666", linestyle=":")
 bottom.set(xscale="log", ylim=(0, None), ylabel="alarms, % of pairs", xlabel="labels")
-bottom.set_title("One method against itself: McNemar's alarms")
+bottom.set_title("With few labels McNemar's test tells a method from itself")
 bottom.set_xticks(sizes, [str(n) for n in sizes])
 bottom.minorticks_off()
 plt.show()
@@ -345,8 +345,8 @@ print("macro: precision {:.3f}, recall {:.3f}, F1 {:.3f}".format(*macro))
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
 #
-# **"Fine-tuned BERT has F1 .91, so transfer works."** The number grades a model. What did the same labels give without BERT, say with TF-IDF and a tuned
-# logistic regression? If .90, the sentence is about the data.
+# **"Fine-tuned BERT has F1 .91, so transfer works."** The number grades a model. What did the same labels give the same network from random
+# weights, and a tuned logistic regression on TF-IDF? If either got .90, the number is about the data.
 #
 # **"I ran five seeds and took the best, as everyone does."** Everyone who does adds about one standard deviation for free: the expected
 # maximum of five normal draws lies 1.16 of them above the mean. It is fine to *ship* the best run, if validation data chose it; the comparison is of means.
