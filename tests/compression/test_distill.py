@@ -168,6 +168,18 @@ def test_ruled_out_classes() -> None:
     assert kd_loss(s, pair(3, 4)[1]).item() == math.inf
 
 
+def test_infinite_however_improbable_the_class() -> None:
+    ruled_out = torch.tensor([[-math.inf, 0.0]])
+    improbable = torch.tensor([[-200.0, 0.0]])  # e⁻²⁰⁰ is 0 in float32
+    assert kd_loss(ruled_out, improbable).item() == math.inf
+    assert reverse_kl(improbable, ruled_out).item() == math.inf
+    leaf = improbable.clone().requires_grad_()
+    for other in (improbable, improbable / 2, torch.zeros(1, 2)):  # finite: so are value and gradient
+        for loss in (kd_loss(leaf, other), reverse_kl(leaf, other)):
+            assert loss.isfinite() and torch.autograd.grad(loss, leaf)[0].isfinite().all()
+    assert kd_loss(leaf, ruled_out).item() == 0
+
+
 def test_large_logits_and_half_precision() -> None:
     far = torch.tensor([[0.0, 1e4, -1e4]])
     assert kd_loss(far, -far).item() == pytest.approx(2e4)

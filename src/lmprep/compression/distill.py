@@ -122,7 +122,9 @@ def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
     """Σ p (log p − log q) over all rows, where a class of probability 0 adds 0, also to gradients."""
     never = log_p == -math.inf
     difference = log_p.masked_fill(never, 0.0) - log_q.masked_fill(never, 0.0)
-    return (log_p.exp() * difference).sum()
+    p = log_p.exp()
+    underflow = (p == 0) & difference.isinf()  # p is above 0, times infinity
+    return (p * difference).masked_fill(underflow, math.inf).sum()
 
 
 def _rows(student: Tensor, teacher: Tensor, T: float, counts: Tensor | None) -> tuple[Tensor, Tensor]:
