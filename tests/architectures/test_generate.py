@@ -338,6 +338,26 @@ def test_cache_names_what_does_not_fit() -> None:
         KVCache(1, 2, 3, 0, 5)
 
 
+def test_a_truncated_cache_goes_on_from_there() -> None:
+    cache = KVCache(num_layers=2, batch_size=1, num_kv_heads=2, capacity=5, head_width=4)
+    k, v = torch.randn(2, 1, 2, 5, 4, generator=generator())
+    for layer in range(2):
+        cache.update(layer, k, v)
+    cache.truncate(5)
+    assert cache.length == 5
+    cache.truncate(3)
+    assert cache.length == 3
+    for layer in range(2):
+        keys, values = cache.update(layer, k[:, :, :2], v[:, :, :2])
+        assert torch.equal(keys, torch.cat([k[:, :, :3], k[:, :, :2]], dim=2))
+        assert torch.equal(values, torch.cat([v[:, :, :3], v[:, :, :2]], dim=2))
+    cache.truncate(0)
+    assert cache.length == 0
+    for length in (-1, 1):
+        with pytest.raises(ValueError, match=f"from 0 to the 0 tokens in the cache, got {length}"):
+            cache.truncate(length)
+
+
 def test_a_full_cache_and_a_model_with_gradients_are_refused() -> None:
     model = GPT(CONFIG, generator())
     with pytest.raises(ValueError, match=r"torch\.no_grad"):

@@ -24,7 +24,6 @@ from lmprep.compression.speculative import (
     ngram_scores,
     outcomes,
     residual,
-    rolled_back,
     sampler,
     speculative_accept,
     speculative_generate,
@@ -95,6 +94,7 @@ def test_acceptance_by_hand() -> None:
     assert acceptance(p, q).tolist() == [1.0, 1.0, 0.5, 0.0]
 
 
+@settings(max_examples=25)
 @given(V=st.integers(1, 6), zeros=st.booleans(), seed=seeds)
 def test_kept_and_replaced_add_up_to_the_target(V: int, zeros: bool, seed: int) -> None:
     p, q = distributions(2, V, seed=seed, zeros=zeros)
@@ -169,13 +169,13 @@ def test_the_law_of_generate_is_the_targets(tokens: int) -> None:
 
 
 def test_draws_have_the_targets_law(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A chi-square test of 2,000 draws of two tokens; the wrong replacement fails it."""
+    """A chi-square test of 700 draws of two tokens; the wrong replacement fails it."""
     scipy_special = pytest.importorskip("scipy.special")
     target, draft = random_model(3, 4, 0), random_model(3, 4, 1)
     wanted = joint(target, 3, 2)
     choose = sampler(generator(2))
 
-    def p_value(n: int = 2000) -> float:
+    def p_value(n: int = 700) -> float:
         seen = dict.fromkeys(wanted, 0)
         for _ in range(n):
             ids: list[int] = []
@@ -190,6 +190,7 @@ def test_draws_have_the_targets_law(monkeypatch: pytest.MonkeyPatch) -> None:
     assert p_value() < 1e-6
 
 
+@settings(max_examples=15)
 @given(V=st.integers(2, 4), seed=seeds)
 def test_acceptance_is_one_minus_total_variation(V: int, seed: int) -> None:
     p, q = distributions(2, V, seed=seed)
@@ -230,7 +231,7 @@ def test_tokens_per_call_by_enumeration(T: int, k: int, seed: int) -> None:
 
 def test_tokens_per_call_of_equal_acceptances_is_the_formula() -> None:
     for a, k in ((0.3, 2), (0.8, 4)):
-        assert tokens_per_call(torch.full((2, 5000), a), k) == pytest.approx(expected_tokens(a, k), rel=1e-3)
+        assert tokens_per_call(torch.full((1, 2000), a), k) == pytest.approx(expected_tokens(a, k), rel=1e-3)
 
 
 def test_given_the_text_the_calls_are_those_of_the_algorithm() -> None:
@@ -330,19 +331,18 @@ def test_a_recurrent_model_reads_all_again() -> None:
     assert [len(call) for call in calls] == [4, 4]  # a draft by the target itself is kept
 
 
-def test_rolled_back_forgets() -> None:
-    cache = KVCache(2, 1, 2, 9, 4)
-    kv = torch.randn(2, 2, 1, 2, 7, 4, generator=generator())
-    for layer in range(2):
-        cache.update(layer, *kv[layer])
-    shorter = rolled_back(cache, 3)
-    assert (shorter.length, cache.length) == (3, 7)
-    keys, _ = shorter.update(0, kv[0, 0, :, :, :1], kv[0, 1, :, :, :1])
-    assert torch.equal(keys, torch.cat([kv[0, 0, :, :, :3], kv[0, 0, :, :, :1]], dim=2))
-    assert rolled_back(cache, 7) is cache and rolled_back(cache, 0).length == 0
+def test_a_failed_call_does_not_spoil_the_cache() -> None:
+    model = gpt(0)
+    scorer = Scorer(model)
+    scorer([1, 2, 3], 1)
+    with pytest.raises(ValueError, match="position"):
+        scorer([1, 2, *range(17), *range(17), *range(17)], 1)
+    with torch.no_grad():
+        wanted = model(torch.tensor([[1, 2, 3, 4]]))[0, -1:].softmax(-1)
+    assert torch.allclose(scorer([1, 2, 3, 4], 1), wanted, atol=1e-12)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(5))
 def test_greedy_as_in_transformers(seed: int) -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
     transformers = pytest.importorskip("transformers")
@@ -355,7 +355,7 @@ def test_greedy_as_in_transformers(seed: int) -> None:
         )  # fmt: skip
         models.append(transformers.GPT2LMHeadModel(config).eval())
     ids = torch.randint(1, 40, (1, 4), generator=generator(seed))
-    theirs = models[0].generate(ids, max_new_tokens=30, do_sample=False, assistant_model=models[1])
+    theirs = models[0].generate(ids, max_new_tokens=12, do_sample=False, assistant_model=models[1])
     ours = []
     for model in models:
         size = model.config
@@ -364,7 +364,7 @@ def test_greedy_as_in_transformers(seed: int) -> None:
         gpt_like = GPT(config, generator()).eval()
         gpt_like.load_state_dict(gpt2_weights(model.state_dict()))
         ours.append(Scorer(gpt_like, partial(top_p, p=0)))
-    calls = speculative_generate(*ours, ids[0].tolist(), 30, 4, sampler(generator()))
+    calls = speculative_generate(*ours, ids[0].tolist(), 12, 4, sampler(generator()))
     assert list(itertools.chain(*calls)) == theirs[0, 4:].tolist()
 
 
@@ -418,6 +418,4 @@ def test_others_refuse() -> None:
         Scorer(gpt(0))([1, 2], 3)
     with pytest.raises(ValueError, match="memory must"):
         ngram_scores(WittenBellLM(2, 3), -1)
-    with pytest.raises(ValueError, match="length must"):
-        rolled_back(KVCache(1, 1, 1, 4, 2), 1)
     assert speculative_generate(model, model, [0], 0, 1, choose) == []

@@ -100,6 +100,16 @@ class KVCache:
         self._lengths[layer] = end
         return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
 
+    def truncate(self, length: int) -> None:
+        """Forget all but the first `length` tokens. Nothing is copied: the next update overwrites the rest.
+
+        Raises:
+            ValueError: `length` is not from 0 to `self.length`.
+        """
+        if not 0 <= length <= self.length:
+            raise ValueError(f"length must be from 0 to the {self.length} tokens in the cache, got {length}")
+        self._lengths = [length] * len(self._lengths)
+
 
 @torch.no_grad()
 def generate(

@@ -120,7 +120,7 @@ def speculative_generate(
 class Scorer:
     """A model as a `Scores`, which reads each token once and takes back what was rejected.
 
-    A `KVCache` is rolled back to the tokens that it shares with the new ones. Any other state, such as a
+    A `KVCache` is truncated to the tokens that it shares with the new ones. Any other state, such as a
     recurrent network's, cannot be: then the whole sequence is read each time.
 
     Args:
@@ -152,7 +152,8 @@ class Scorer:
         known = 0
         if self.cache is not None:
             known = min(_shared(self.seen, ids), len(ids) - n)  # n tokens must be read to get n rows
-            self.cache = rolled_back(self.cache, known)
+            self.cache.truncate(known)
+            self.seen = ids[:known]
         logits = self.model(torch.tensor([ids[known:]]), cache=self.cache)[0, -n:].double()  # (n, V)
         self.seen = list(ids)
         return (logits if self.reshape is None else self.reshape(logits)).softmax(-1)
@@ -175,23 +176,6 @@ def ngram_scores(counts: WittenBellLM, memory: int) -> Scores:
         return torch.from_numpy(np.stack(rows))  # (n, V), float64
 
     return scores
-
-
-def rolled_back(cache: KVCache, length: int) -> KVCache:
-    """The cache as it was when it held `length` tokens. (A serving system only sets the length back.)
-
-    Raises:
-        ValueError: `length` is not from 0 to what the cache holds.
-    """
-    if not 0 <= length <= cache.length:
-        raise ValueError(f"length must be from 0 to the {cache.length} tokens in the cache, got {length}")
-    if length == cache.length:
-        return cache
-    L, B, H, capacity, d = cache.keys.shape
-    shorter = KVCache(L, B, H, capacity, d, dtype=cache.keys.dtype, device=cache.keys.device)
-    for layer in range(L):
-        shorter.update(layer, cache.keys[layer, :, :, :length], cache.values[layer, :, :, :length])
-    return shorter
 
 
 def sampler(generator: torch.Generator) -> Choose:
@@ -288,8 +272,8 @@ def tokens_per_call(acceptance: Tensor, k: int) -> float:
     """Tokens for each target call along given texts, when the token at place t was kept with probability
     `acceptance[t]`; nothing is drawn.
 
-    In text x from the target, a drafted place's token was kept, not put in for a rejected one, with
-    probability min(1, q(x) / p(x)), independently of the other places.
+    Given a text x from the target, the token at a drafted place was kept, not put in for a rejected one,
+    with probability min(1, q(x) / p(x)), independently of the other drafted places.
 
     Args:
         acceptance: (B, T), a row for each text.
