@@ -348,6 +348,24 @@ def stops_without(p: Tensor, q: Tensor, draft: Tensor, u: Tensor, v: float) -> T
     return right[:-1] if 1 < len(right) <= len(draft) else right
 
 
+def counts_all(p: Tensor, q: Tensor, draft: Tensor, u: Tensor, v: float) -> Tensor:
+    """Takes as many drafts as pass the test, also beyond a rejection."""
+    k, index = len(draft), draft[:, None]
+    n = int((u < (p[:k].gather(1, index) / q.gather(1, index))[:, 0]).sum())
+    mass = ((p[n] - q[n]).clamp(min=0) if n < k else p[n]).cumsum(0)
+    return torch.cat([draft[:n], (mass > v * mass[-1]).nonzero()[:1, 0]])
+
+
+def all_but_rejected(p: Tensor, q: Tensor, draft: Tensor, u: Tensor, v: float) -> Tensor:
+    """Replaces from p, without the token that was rejected."""
+    n = len(speculative_accept(p, q, draft, u, v)) - 1
+    weights = p[n].clone()
+    if n < len(draft):
+        weights[draft[n]] = 0
+    mass = weights.cumsum(0)
+    return torch.cat([draft[:n], (mass > v * mass[-1]).nonzero()[:1, 0]])
+
+
 def by_chance(p: Tensor, q: Tensor, draft: Tensor, u: Tensor, v: float) -> Tensor:
     n = len(speculative_accept(p, q, draft, u, v)) - 1
     weights = (p[n] - q[n]).clamp(min=0) if n < len(draft) else p[n]
@@ -420,6 +438,8 @@ TASK = Task(
         "no bonus token": edited(bonus=False),
         "bonus from the last drafted place": first_k_rows,
         "goes on after a rejection": goes_on,
+        "counts what passes beyond a rejection": counts_all,
+        "replacement from p without the rejected token": all_but_rejected,
         "rejected token kept": keeps_rejected,
         "nothing added after a rejection": stops_without,
         "draws by chance": by_chance,
