@@ -31,6 +31,7 @@ from lmprep.data.augment import (
     synonym_table,
     within_reach,
 )
+from lmprep.data.corpora import chinese_words
 
 TABLE = {"a": ["b", "c", "a"], "b": ("a",), "c": ["c"], "d": []}
 ADJECTIVES = {word for group in POSITIVE_GROUPS + NEGATIVE_GROUPS for word in group}
@@ -245,6 +246,25 @@ def test_the_source_s_sentence() -> None:
 def test_segment_is_the_longest_alternative_of_a_regular_expression(text: str, words: set[str]) -> None:
     pattern = "|".join([*sorted(words, key=len, reverse=True), "[A-Za-z0-9]+", r"\S"])
     assert segment(text, words) == re.findall(pattern, text)
+
+
+def test_negations_that_the_dictionary_glues_to_other_characters() -> None:
+    words = chinese_words().keys() | synonym_table(CHINESE_GROUPS).keys()
+    for text in ("不好/吃", "不如/汉庭", "不值/推荐", "不算/便宜", "不太好/吃", "不怎么/干净", "从来没/干净",
+                 "决不/推荐", "没什么/特别", "谈不上/干净", "千万别/买"):  # fmt: skip
+        negator, rest = text.split("/")
+        assert segment(negator + rest, words)[0] == negator, text
+        assert mark_negation([negator, rest]) == [negator, f"not_{rest}"]
+
+
+@pytest.mark.parametrize("negator", ["not", "cannot", "n't", "didn't", "won't", "can't", "isn't"])
+def test_english_negators(negator: str) -> None:
+    assert mark_negation([negator, "clean"]) == [negator, "not_clean"]
+
+
+@pytest.mark.parametrize("word", ["不错", "不过", "别", "特别", "无线"])
+def test_words_that_only_look_like_negators(word: str) -> None:
+    assert mark_negation([word, "干净"]) == [word, "干净"]
 
 
 def test_segment_looks_no_further_than_told() -> None:

@@ -13,9 +13,17 @@ from numpy.typing import NDArray
 _Item = TypeVar("_Item")
 SynonymTable = Mapping[str, Sequence[str]]
 
-_ENGLISH_NEGATORS = ["not", "no", "never", "neither", "nor", "without"]
-_CHINESE_NEGATORS = "不|没|没有|不是|不会|不能|不要|不够|无|无法|毫无|未|并未|从不|从未|别"
-NEGATORS = frozenset([*_ENGLISH_NEGATORS, *re.split(r"\|", _CHINESE_NEGATORS)])
+# A dictionary glues a Chinese negation to the characters beside it: such words are listed as well, if they
+# act on what follows. Those with a sense of their own (不错, 不过, 不同) are left out, and so is 别, which is
+# "don't" or "other".
+_NEGATORS = (
+    "not no never neither nor without cannot n't don't doesn't didn't isn't aren't wasn't weren't",
+    "hasn't haven't hadn't can't couldn't won't wouldn't shouldn't",
+    "不 不是 不会 不能 不要 不够 不好 不太好 不大 不怎么 不如 不值 不算 不可 不敢 不想 不再 不必 不见得 从不",
+    "决不 绝不 极不 真不 都还不 谈不上 算不上 没 没有 没什么 没人 没法 没想 没得 从没 从来没 都还没",
+    "无 无法 毫无 未 并未 从未 并非 绝非 千万别",
+)
+NEGATORS = frozenset(word for line in _NEGATORS for word in line.split())
 
 # One line a group: words that can stand for each other in the language of `hotel_remarks`.
 POSITIVE_GROUPS = tuple(
@@ -47,7 +55,7 @@ NEGATIVE_GROUPS = tuple(
 PLACE_GROUPS = (("hotel", "inn", "lodge", "guesthouse"), ("place", "spot", "venue"))
 
 # For customers' reviews in Chinese: words that most sentences about a hotel, a book or a computer keep their
-# meaning with. Words with several senses (好看, 不足, 感觉) are left out.
+# meaning with. Words with several senses (好看, 特别, 早点) are left out.
 CHINESE_GROUPS = tuple(
     tuple(line.split())
     for line in (
@@ -57,7 +65,6 @@ CHINESE_GROUPS = tuple(
         "便宜 实惠 划算",
         "方便 便利 便捷",
         "安静 清静 宁静",
-        "漂亮 美观",
         "喜欢 喜爱",
         "精彩 出色",
         "好吃 可口 美味",
@@ -68,7 +75,7 @@ CHINESE_GROUPS = tuple(
         "难吃 难以下咽",
         "房间 客房",
         "酒店 宾馆 旅馆",
-        "早餐 早饭 早点",
+        "早餐 早饭",
         "服务员 服务生",
         "卫生间 洗手间",
         "书籍 图书",
@@ -81,7 +88,6 @@ CHINESE_GROUPS = tuple(
         "孩子 小孩",
         "老公 丈夫",
         "老婆 妻子",
-        "非常 十分 特别",
         "觉得 认为",
         "但是 可是",
         "因为 由于",
@@ -90,14 +96,13 @@ CHINESE_GROUPS = tuple(
         "的确 确实",
         "也许 或许",
         "现在 目前",
-        "以前 从前",
+        "以前 之前",
         "后来 随后",
         "终于 总算",
         "马上 立刻 立即",
         "经常 常常 时常",
         "好像 似乎",
         "依然 仍然",
-        "全部 所有",
         "一共 总共",
         "许多 很多",
     )
