@@ -17,30 +17,30 @@
 # ---
 
 # %% [markdown]
-# # Can you decode several times faster without changing the output's distribution, and prove it?
+# # Can you decode two or three times faster without changing the output's distribution, and prove it?
 
 # %% [markdown] tags=["answer"]
 # ## The 30-second answer
 #
-# Yes, with speculative decoding. A cheap draft model samples a few tokens, and the target scores all of them in one
-# pass. Keep each with probability p over q, capped at one. Replace the first rejected token from the positive part of p
-# minus q, normalized, and drop the rest; if all survive, sample one more. The result has exactly the target's
-# distribution, however bad the draft. A bad draft costs time. It pays while passes wait for memory; a large batch can
-# make it slower.
+# Yes, with speculative decoding. A cheap draft model samples a few tokens, and the large target scores them in one pass.
+# Keep each with probability target over draft, capped at one. Replace the first rejected token by a draw from target
+# minus draft, negatives cut and normalized, and drop what follows; if all survive, sample one more. The output has
+# exactly the target's distribution; a bad draft only costs time. The gain comes from passes that wait for memory, and
+# a large batch can turn it into a loss.
 #
 # :::{dropdown} The two-minute answer
-# At one place, let the target's next-token distribution be $p$ and the draft's $q$. Token $x$ comes out in two ways. It
+# At one place in the text, let the target's next-token distribution be $p$ and the draft's $q$. Token $x$ comes out in two ways. Either it
 # is drafted and kept: $q(x)\min(1, p(x)/q(x)) = \min(p(x), q(x))$. Or something was rejected, with probability
 # $\delta = 1 - \sum_y \min(p(y), q(y))$, and $x$ is the replacement: $\delta$ times $(p(x) - q(x))_+/\delta$, where
 # $(\cdot)_+$ sets negative numbers to zero and $\sum_y (p - q)_+(y) = \delta$. The sum is $\min(p, q) + (p - q)_+ = p$.
 # After a kept token the same holds at the next place, given the longer prefix. After a rejection the remaining drafts
-# continue a prefix that does not exist any more, so they go. By induction whole texts have the target's law.
+# continue a prefix that was never written, so they go. By induction whole texts have the target's law.
 #
 # A place's acceptance probability is $a = \sum_y \min(p, q) = 1 - \mathrm{TV}(p, q)$, where total variation TV is half the sum of
 # $|p - q|$. With $k$ drafts, kept independently with the same probability, a target call yields
 # $1 + a + \dots + a^k = (1 - a^{k+1})/(1 - a)$ tokens and takes $1 + kc$ times as long as a plain one, where $c$ is the draft's time
-# for a token over the target's. That one pass over $k + 1$ tokens takes about as long as over one is true while reading the weights is
-# what takes the time. Once the batch keeps the arithmetic units busy, $k + 1$ tokens cost $k + 1$ times as much.
+# for a token over the target's. This supposes that a pass over $k + 1$ tokens takes as long as a pass over one. It nearly does while the pass
+# waits for the [weights to be read](kv_cache_inference). Once a large batch keeps the arithmetic units busy, $k + 1$ tokens cost about $k + 1$ times as much.
 # :::
 
 # %% [markdown] tags=["rubric"]
@@ -49,7 +49,7 @@
 # - Junior: the draft proposes $k$ tokens, one target pass scores all, and each pass yields at least one token.
 # - Junior: the rule: keep with $\min(1, p/q)$, else draw from $(p - q)_+$ normalized, drop what follows; all kept: a bonus token.
 # - Mid: proves it in a line, and says what goes wrong when the replacement is drawn from $p$.
-# - Mid: acceptance is $1 - \mathrm{TV}$; tokens per call $(1 - a^{k+1})/(1 - a)$, over $1 + kc$ for time.
+# - Mid: acceptance is $1 - \mathrm{TV}$; tokens per call $(1 - a^{k+1})/(1 - a)$, divided by $1 + kc$ for the speed-up.
 # - Mid: $q$ must be what the draft was really drawn from; temperature and top-p on $p$ define what is sampled exactly.
 # - Senior: the formula supposes independent acceptances; says which way stretches of easy and hard text move it.
 # - Senior: when it slows down (large batch, costly or poor draft), and that rejected tokens must leave the KV cache.
@@ -88,8 +88,8 @@ _ = setup()
 # or, after $k$ kept ones, as a bonus. The prompt is "the value of the".
 
 # %%
-# Try: memory = 1, a worse draft: fewer letters per line, and the thesis holds all the same.
-# The claim on stretches fails: so few letters are kept in a row that order hardly matters.
+# Try: memory = 1, a worse draft: fewer letters per line. Further down the claim on stretches
+# fails: so few letters are kept in a row that their order hardly matters.
 memory, k = 2, 4  # letters that the draft sees, and letters that it proposes for each call
 
 text = normalize_text(" ".join(english_text()["train"]["text"]))
@@ -109,10 +109,10 @@ for call in calls[:12]:
 show(spec.speculative_step, spec.speculative_accept, spec.acceptance, spec.residual)
 
 # %% [markdown]
-# By hand, with three tokens: $p = (0.5, 0.3, 0.2)$ and $q = (0.2, 0.3, 0.5)$. The draft offers the first token too rarely and the third too
-# often. Kept are $\min(p, q) = (0.2, 0.3, 0.2)$, in all 0.7. The rejected 0.3 were all third tokens. $(p - q)_+$ is $(0.3, 0, 0)$, so
-# each becomes a first token: $0.2 + 0.3 = 0.5$, as it should be. Drawn from $p$ instead, half of them would: the first token ends at
-# $0.2 + 0.15 = 0.35$, and the third, which was drafted too often in the first place, at 0.26.
+# Work it out by hand, with three tokens: $p = (0.5, 0.3, 0.2)$ and $q = (0.2, 0.3, 0.5)$. The draft offers the first token too rarely and the third too
+# often. Drafted and kept are $\min(p, q) = (0.2, 0.3, 0.2)$, in all 0.7. The rejected 0.3 were all third tokens. $(p - q)_+$ is $(0.3, 0, 0)$, so
+# each becomes a first token: $0.2 + 0.3 = 0.5$, as it should be. If replacements were drawn from $p$ instead, only half of them would be first tokens:
+# that token ends at $0.2 + 0.15 = 0.35$, and the third, which was drafted too often to begin with, at $0.2 + 0.06 = 0.26$.
 #
 # ## Every path enumerated: the law is the target's
 #
@@ -164,46 +164,54 @@ claim("draft_is_bad", "total variation between the draft's strings and the targe
 claim("calls_are_saved", "tokens per target call", tokens, at_least=1.15)
 
 # %% [markdown]
-# Now break one thing at a time: replace a function of the library by a wrong one, or a model by a reshaped one.
-
+# Now break one thing at a time: put a wrong function in the place of one of the library's, or reshape a model.
 
 # %%
+exact = spec.speculative_accept
+
+
 def squared(model: spec.Scores) -> spec.Scores:  # temperature ½
     return lambda ids, n: F.normalize(model(ids, n) ** 2, p=1, dim=-1)
 
 
-def drawn_from_square(p, q, *rest):  # … while the test is told the plain q
-    return exact(p, F.normalize(q.sqrt(), p=1, dim=-1), *rest)
+def from_p(p, q):
+    return p
 
 
-exact, nothing, from_p = spec.speculative_accept, {"residual": spec.residual}, lambda p, q: p
-argmax = {"acceptance": lambda p, q: (p == p.max()).double(), "residual": from_p}
-rows = {
-    "as it should be": (p, q, nothing),
-    "replaced from p": (p, q, {"residual": from_p}),
-    "kept if p's argmax, else from p": (p, q, argmax),
-    "kept with min(1, q/p)": (p, q, {"acceptance": lambda p, q: (q / p).clamp(max=1)}),
-    "draft at ½, tested with plain q": (p, squared(q), {"speculative_accept": drawn_from_square}),
-    "draft at ½, tested as drawn": (p, squared(q), nothing),
-    "no bonus token": (p, q, {"speculative_accept": lambda *given: exact(*given)[:drafts]}),
-    "target at ½, against plain p": (squared(p), q, nothing),
-}  # fmt: skip
-distance = {}
-for name, (target_model, draft_model, changed) in rows.items():
-    with mock.patch.multiple(spec, **changed):
-        law, tokens = enumerated(target_model, draft_model)
-    distance[name] = abs(law - truth).sum() / 2
-    print(f"{name:33} TV {distance[name]:5.3f}   tokens per call {tokens:.2f}")
+def if_argmax(p, q):
+    return (p == p.max()).double()
+
+
+def told_plain_q(p, q, draft, choose):  # drawn from q, the plain model squared
+    return exact(p, F.normalize(q.sqrt(), p=1, dim=-1), draft, choose)
+
+
+def variant(name, target=p, draft=q, keep=spec.acceptance, redraw=spec.residual, accept=exact):
+    with mock.patch.multiple(spec, acceptance=keep, residual=redraw, speculative_accept=accept):
+        law, tokens = enumerated(target, draft)
+    distance = abs(law - truth).sum() / 2
+    print(f"{name:33} TV {distance:5.3f}   tokens per call {tokens:.2f}")
+    return distance
+
+
+variant("as it should be")
+wrong = [variant("replaced from p", redraw=from_p),
+         variant("kept if p's argmax, else from p", keep=if_argmax, redraw=from_p),
+         variant("kept with min(1, q/p)", keep=lambda p, q: (q / p).clamp(max=1)),
+         variant("draft at ½, tested with plain q", draft=squared(q), accept=told_plain_q)]  # fmt: skip
+right = [variant("draft at ½, tested as drawn", draft=squared(q)),
+         variant("no bonus token", accept=lambda *given: exact(*given)[:drafts])]  # fmt: skip
+variant("target at ½, against plain p", target=squared(p))
 claim("variants_fail", "smallest total variation from the target among four wrong rules",
-      min(list(distance.values())[1:5]), at_least=0.03)  # fmt: skip
+      min(wrong), at_least=0.045)  # fmt: skip
 claim("exact_all_the_same", "total variation from the target with a sharpened draft, tested as drawn, or "
-      "without the bonus token", max(list(distance.values())[5:7]), at_most=1e-12)  # fmt: skip
+      "without the bonus token", max(right), at_most=1e-12)  # fmt: skip
 
 # %% [markdown]
-# Four rules are wrong. The reversed ratio even yields the most tokens per call, so speed does not reveal it. Two rows that look risky are exact. Dropping
-# the bonus token costs tokens and nothing else. And a draft may be sharpened, truncated or made greedy as one likes, if the test uses the $q$
-# that its tokens were drawn from; forgetting this is row five. The last row differs from the plain $p$ because it is exact for *another* target,
-# the sharpened one. So temperature and top-p go on $p$ because you want them, and on $q$ because a similar $q$ is kept more often.
+# Rows two to five are wrong rules. The reversed ratio even yields the most tokens per call, so a good speed-up is no sign of a right rule. The next two rows look risky
+# and are exact. Dropping the bonus token costs tokens and nothing else. A draft may be sharpened, truncated or made greedy, provided that the test uses the $q$
+# from which its tokens were really drawn; row five forgets this. The last row is far from the plain $p$ because it is exact for *another* target,
+# the sharpened one. So you put temperature and top-p on $p$ because you want their effect, and on $q$ because tokens of a similar $q$ are kept more often.
 #
 # ## Equal acceptances multiply; real ones come in stretches
 #
@@ -221,10 +229,11 @@ agrees("tokens_per_call", "the geometric sum (1 − a^(k+1)) / (1 − a)", yield
        (1 - a ** (sizes + 1)) / (1 - a), atol=1e-12)  # fmt: skip
 
 # %% [markdown]
-# Real acceptances differ from place to place. As the output is the target's, take text that the target wrote and ask of each letter
-# $x$ whether it was drafted and kept, or put in. By Bayes' rule it was kept with probability $\min(p, q)/p = \min(1, q(x)/p(x))$, independently of the
-# other letters, given the text. So the expected number of calls follows from the text without drawing anything. Its control is the same acceptances *shuffled*.
-# A third arrangement *sorts* each text's, so that all the easy letters come first. Printed are the mean acceptance and the tokens per call.
+# Real acceptances differ from place to place. The output is the target's, so take text that the target wrote. Where a letter was drafted, the text has
+# $x$ with probability $p(x)$, and it is drafted and kept with probability $\min(p(x), q(x))$. So given that $x$ stands there, it was kept with probability
+# $\min(p, q)/p = \min(1, q(x)/p(x))$. What follows depends on $x$, not on how it got there. So given the whole text, the drafted places are
+# independent, and the expected number of calls can be computed without drawing anything. The control is the same acceptances *shuffled*.
+# A third arrangement *sorts* those of each text, easy letters first. Printed are the mean acceptance and the tokens per call.
 
 # %%
 prompts = torch.tensor([vocabulary.encode(". ")] * 10)
@@ -271,28 +280,24 @@ times["full batch"] = curves[3]["text"] / (1 + depths + depths * 0.02)
 for rank, (name, curve) in enumerate(times.items(), 3):
     below.plot(depths, curve, "o-", color=f"C{rank}", label=name)
 below.axhline(1, color="k", linestyle=":")
-below.set(title="Costly drafts and full batches lose", ylabel="speed-up in time, modeled")
+below.set(title="Costly drafts gain little, full batches lose", ylabel="speed-up, modeled")
 for ax in (above, below):
     ax.set(xlabel="drafted letters per call, k", xlim=(0, 21), xticks=range(0, 17, 4))
     label_lines(ax)
 plt.show()
 
-# %%
-claim("full_batch_slows", "modeled speed-up of the best draft in a compute-bound batch, best k from 1",
-      times["full batch"].max(), at_most=0.96, unit="×")  # fmt: skip
-
 # %% [markdown]
-# Shuffled acceptances obey the formula. In the text's order they yield a little less, and sorted clearly less, although each letter's
-# acceptance is the same. A call ends at a rejection or at the limit $k$. In an easy stretch it ends at the limit, and the bonus goes to a letter that
-# would have been kept anyway. Without a limit, order would not matter. If easy and hard places alternated, the yield could exceed the
-# formula's. For these drafts it is a good estimate, on the kind side.
+# Shuffled acceptances obey the formula. In the text's order they yield a little less, and sorted clearly less, although they are the same
+# numbers. A call ends at a rejection or at the limit $k$. In an easy stretch it ends at the limit, and its bonus token stands where a draft
+# would very likely have been kept. Without a limit, a call would end only at a rejection, and order would not matter. If easy and hard places alternated,
+# the yield could exceed the formula's. For these drafts the formula is a good estimate, slightly too high.
 #
-# Pruning a model to decode with it alone is the usual advice. Here that loses the nats claimed above on each letter, on average; as a
-# draft the pruned model changes nothing.
+# One could also decode with the pruned model alone. On average, each letter would then lose the nats claimed above. As a draft, the same model
+# leaves the distribution as it is.
 #
-# The lower panel is arithmetic with measured acceptances and assumed costs: tokens per call, divided by $1 + kc$ while passes wait for weights, and
-# by $k + 1 + kc$ once the batch keeps the arithmetic units busy. In that regime no draft pays: a call cannot yield more than the $k + 1$
-# tokens it is charged for.
+# Nothing in the lower panel was timed: it divides the tokens per call by an assumed cost. That is $1 + kc$ while passes wait for weights, and
+# $k + 1 + kc$, with $c = 0.02$, once the batch keeps the arithmetic units busy. Then no draft can pay, whatever its acceptance: a call yields at most the $k + 1$
+# tokens that it is charged for. Real servers lie between the two.
 #
 # ## Greedy needs no code of its own, and the cache must forget
 #
@@ -321,8 +326,8 @@ claim("greedy_is_greedy", "two small Transformers with caches: tokens that diffe
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
 #
-# **"It saves computation."** It saves *passes*. In row one of the table above the target reads three places per call and
-# writes fewer tokens, and the draft works on top of it. The arithmetic per token goes up; it is spent on units that would have stood idle waiting for weights.
+# **"It saves computation."** It saves *passes*. In row one of the table above the target scores three places per call and
+# far fewer tokens come out, and the draft's work is added. The arithmetic per token goes up; it runs on units that would have stood idle, waiting for weights.
 #
 # **"Prune, quantize or merge models: that speeds it up as well."** Pruning and [quantization](quantization_ptq_qat) speed up a pass if the
 # kernels use them, and change the model. "Merging" names three things. An ensemble of $n$ models costs $n$ passes, averaged weights cost one and speed up nothing,
@@ -352,10 +357,11 @@ claim("greedy_is_greedy", "two small Transformers with caches: tokens that diffe
 # distributions overlap. If only $p$ is truncated, drafts outside its nucleus are always rejected. So reshape $q$ too, and keep the reshaped $q$ for the test.
 # :::
 #
-# :::{dropdown} And with a batch?
-# Speculation uses idle arithmetic, and batching uses the same. Continuous batching, where finished sequences give up their places after each pass
-# {cite:p}`yu2022orca`, raises throughput first; under high request rates speculation can increase latency {cite:p}`liu2024goodput`. Sequences also
-# keep different numbers of tokens, so lengths become ragged.
+# :::{dropdown} What is continuous batching, and does it get on with speculation?
+# A fixed batch of 8 runs until its longest answer ends. If lengths are exponential, the expected maximum is $1 + 1/2 + \dots + 1/8 = 2.72$ means, so slots are in use 37 % of the time.
+# Continuous batching refills a slot after each pass {cite:p}`yu2022orca` and keeps nearly all in use while requests wait. But batching and speculation feed on the
+# same idle arithmetic: under high request rates speculation can increase latency {cite:p}`liu2024goodput`. Sequences also keep different
+# numbers of tokens per pass, so the kernels must take ragged lengths.
 # :::
 #
 # :::{dropdown} How do Medusa, EAGLE and self-speculation draft?
@@ -366,7 +372,7 @@ claim("greedy_is_greedy", "two small Transformers with caches: tokens that diffe
 #
 # :::{dropdown} What is tree verification?
 # Several candidates per place form a tree of prefixes. One pass scores all nodes, with an attention mask that shows each only its ancestors
-# {cite:p}`miao2023specinfer`. To stay exact, siblings are tried in turn: after each rejection the residual becomes the new $p$.
+# {cite:p}`miao2023specinfer`. To stay exact, siblings are tried in turn, each against the $q$ that it was drawn from; after a rejection the residual becomes the new $p$.
 # :::
 #
 # :::{dropdown} What about the KV cache after a rejection?
@@ -375,8 +381,8 @@ claim("greedy_is_greedy", "two small Transformers with caches: tokens that diffe
 # :::
 #
 # :::{dropdown} What if the vocabularies differ?
-# $p(x)/q(x)$ needs one set of tokens. Draft only tokens that both have, with $q$ renormalized over them: any $q$ is exact. Or pass text, tokenize it
-# anew and test by agreement with the target's own choice, which is exact for greedy decoding.
+# $p(x)/q(x)$ needs one set of tokens. Draft only tokens that both have, with $q$ renormalized over them, which is exact as for any $q$. Or pass on the draft's text, tokenize it
+# anew, let the target draw its own token at each place, and keep going while the two agree. What comes out is then the target's own draw, so this is exact too; it keeps fewer {cite:p}`timor2025accelerating`.
 # :::
 
 # %% [markdown] tags=["exercise"]
@@ -412,4 +418,4 @@ check("speculative_accept", speculative_accept)
 #
 # - {cite:t}`leviathan2023fast`, {cite:t}`chen2023accelerating`: the algorithm, found twice, with proofs.
 # - {cite:t}`cai2024medusa`, {cite:t}`li2024eagle`, {cite:t}`zhang2023draft`: drafts made of the target. {cite:t}`miao2023specinfer`: trees.
-# - {cite:t}`liu2024goodput`: speculation under load. {cite:t}`yu2022orca`: continuous batching.
+# - {cite:t}`liu2024goodput`: speculation under load. {cite:t}`yu2022orca`: continuous batching. {cite:t}`timor2025accelerating`: two vocabularies.
