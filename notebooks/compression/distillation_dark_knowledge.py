@@ -35,8 +35,7 @@
 # A temperature adds no information; it makes small probabilities count. At 1 the loss hears mostly the label, at 4 also which
 # wrong classes come near. Where each image brings its own second choices, the logit of a class that is missing from the data
 # learns to rise until it wins. Where all images of a class get the class's average, the student still learns much of what the
-# missing class looks like, but someone has to raise that class's bias. Label smoothing, which treats all wrong classes alike,
-# teaches less of it.
+# missing class looks like, but someone has to raise that class's bias. Label smoothing teaches less of it.
 #
 # In language models a label is one draw from what could follow, and a teacher hands over the whole distribution. That
 # helps in two ways that can be told apart: the target is less noisy than one draw, and the teacher may have read more than the
@@ -237,18 +236,17 @@ claim("averages_teach_the_shape", "share of unseen digits named, bias raised: cl
 # %% [markdown]
 # Compare the students as trained. The softened teacher's names most 3s, at hardly any cost to the other digits, as its accuracy
 # on all ten shows. With the label alone, with smoothing, or with the 3 ruled out, none is named, and with class averages
-# hardly any. At $T = 1$ the second choices are tiny, and in as many steps their student falls behind. Steps matter: at a quarter of this
-# learning rate, 250 are too few even for the softened teacher's student, and four times as many suffice again.
+# hardly any. At $T = 1$ the second choices are tiny, and in as many steps their student falls behind. Steps matter: at a
+# quarter of this learning rate, 250 are too few even for the softened teacher's student, while four times as many suffice.
 #
-# Class averages do not hide what a 3 looks like; they leave its logit too low. To see that, raise the bias of the 3. In Hinton's
-# experiment, too, most errors came from a bias much too low; 3.5 more, the
-# best choice on the test set, brought 98.6 % of the 3s {cite:p}`hinton2015distilling`. Here validation images choose,
-# 3s among them, so this student *has* been told that there are 3s. Now the student of class averages names most. In its
-# targets the 3 always came far behind the label; only single images bring it close, and show how high its logit may rise.
+# Class averages do not hide what a 3 looks like; they leave its logit too low. Raise the bias of the 3. In Hinton's
+# experiment, 3.5 more, the best choice on the test set, brought 98.6 % of the 3s {cite:p}`hinton2015distilling`. Here validation images choose, 3s among them, so this student *has* been
+# told that there are 3s. Now that of class averages names most. In its targets the 3 always came far behind the label; only
+# single images bring the two close, and show how high the logit of the 3 may rise.
 #
-# Label smoothing, which never said what a 3 resembles, names fewer, but not none: plausibly those that no other class claims. So recall
-# after such a correction is no proof of dark knowledge, unless smoothing's stands beside it. How much class
-# averages add to smoothing depends on the digit: with the 5 left out it is mostly less. For the label alone and the 3 ruled out no bias up to 10 pays.
+# Label smoothing, which never said what a 3 resembles, now names some, too, plausibly those that no other class claims. So
+# recall after such a correction is no proof of dark knowledge, unless smoothing's stands beside it. How much class averages
+# add to it depends on the digit: with the 5 left out, it is mostly less.
 #
 # ## For a language model, a teacher helps twice
 #
@@ -306,17 +304,16 @@ claim("distribution_beats_draws", "nats per character, whole text: draws from th
       draw - distribution, at_least=0.07)  # fmt: skip
 
 # %% [markdown]
-# On a page, most of the gain is what the teacher has read elsewhere: distributions from the page alone help little. On the whole text the
-# reason is another. One draw from that same teacher is worth about as much as a label; its
-# whole distribution is worth more, because each step learns from all likely characters at once. The budget is equal, 100 steps with the better of two
-# learning rates on validation text. No place is met often in so few; whoever
-# trains longer averages the labels' noise away, and should expect a smaller gain.
+# On a page, most of the gain is what the teacher has read elsewhere: distributions from the page alone help little. On the whole
+# text, one draw from that same teacher is worth about as much as a label; its whole distribution is worth
+# more, because each step learns from all likely characters at once. The budget is equal: 100 steps, and the better of two learning
+# rates on validation text. Whoever trains longer averages the labels' noise away, and should expect a smaller gain.
 #
 # ## Forward KL invents New Angeles, reverse KL forgets Los Angeles
 #
 # A teacher completes *We fly to …* with *New York* (0.55) or *Los Angeles* (0.43), and mixes them up now and then (0.01 each way).
 # The student is too small: it draws both words
-# independently. Let it be as good as it can be by `kd_loss`, or by the reverse, $\sum_k q_k (\log q_k - \log p_k)$.
+# independently. Train it by `kd_loss`, then by the reverse, $\sum_k q_k (\log q_k - \log p_k)$, from two starts.
 
 # %%
 p = torch.tensor([[0.55, 0.01], [0.01, 0.43]], dtype=torch.float64)  # New, Los × York, Angeles
@@ -327,22 +324,23 @@ def pairs(words: nn.ParameterList) -> Tensor:  # log-probabilities (1, 4)
     return (first[:, None] + second).reshape(1, 4)
 
 
-nonsense = []
-print("            New York  New Angeles  Los York  Los Angeles")
-for name, divergence in (("forward KL", kd_loss), ("reverse KL", reverse_kl)):
-    words = nn.ParameterList([torch.tensor(0.1, dtype=torch.float64) for _ in range(2)])
-    fit(words, lambda step: p.log().reshape(1, 4), lambda w, t, loss=divergence: loss(pairs(w), t),
+target, nonsense = p.log().reshape(1, 4), []
+print("loss        start  New York  New Angeles  Los York  Los Angeles  nats")
+for divergence, logit in ((kd_loss, 0.1), (reverse_kl, 0.1), (reverse_kl, -1.0)):
+    words = nn.ParameterList([torch.tensor(logit, dtype=torch.float64) for _ in range(2)])
+    fit(words, lambda step: target, lambda w, t, loss=divergence: loss(pairs(w), t),
         optimizer=Adam(words.parameters(), lr=0.1), num_steps=120)  # fmt: skip
-    q = pairs(words).detach().exp()[0]
-    nonsense.append(q[1:3].sum())
-    print("{:10}{:10.2f}{:13.2f}{:10.2f}{:13.2f}".format(name, *q))
-claim("forward_covers", "pairs that the teacher hardly ever says: their probability under forward KL less reverse KL",
-      nonsense[0] - nonsense[1], at_least=0.2)  # fmt: skip
+    q = pairs(words).detach()
+    nonsense.append(q.exp()[0, 1:3].sum())
+    print("{:12}{:5}{:10.2f}{:13.2f}{:10.2f}{:13.2f}{:6.2f}".format(
+        divergence.__name__, logit, *q.exp()[0], divergence(q, target)))  # fmt: skip
+claim("forward_covers", "pairs the teacher hardly ever says: their probability by forward KL, less the larger by reverse KL",
+      nonsense[0] - max(nonsense[1:]), at_least=0.2)  # fmt: skip
 
 # %% [markdown]
 # Forward KL averages over what the teacher says, so no word may be missing. Its best student has the teacher's share of each
 # word, and nearly half of its trips go to places that do not exist. Reverse KL averages over what the student says: it drops one city and
-# makes sense. Where every answer must make sense, prefer the second; where none may be forgotten, the first.
+# makes sense. Which city it keeps, the start decides; from the second start it ends in the worse of two minima. Where every answer must make sense, prefer the second; where none may be forgotten, the first.
 
 # %% [markdown] tags=["errors"]
 # ## What common answers get wrong
@@ -353,14 +351,15 @@ claim("forward_covers", "pairs that the teacher hardly ever says: their probabil
 # **"The loss is teacher output minus student output"**, as that list's code has it. Such a loss falls without bound as the student's
 # logits grow, and its gradient is the same whatever the teacher says. Squared and centered, the difference is the limit of large $T$ above.
 #
-# **A silent factor.** This line can pass a code review, since the loss falls:
+# **"This is the loss, and it falls:"**
 #
 # ```python
 # loss = F.kl_div(student.softmax(-1), teacher.softmax(-1))
 # ```
 #
-# `kl_div` wants *log*-probabilities of the student, so this is no divergence at all. And its default `reduction="mean"` divides by all
-# entries, by $V$ once too often: at 50,000 tokens even the corrected loss would vanish beside the hard one. Use `"batchmean"`.
+# `kl_div` wants *log*-probabilities of the student. Given probabilities, it falls until all of the student's stands on the teacher's first
+# choice. And the default `reduction="mean"`, against which PyTorch only warns, divides by all entries, by $V$ once too often:
+# at 50,000 tokens even the corrected loss would vanish beside the hard one. Use `"batchmean"`.
 #
 # **"A higher temperature reveals more."** Nothing is hidden at $T = 1$: up to a constant, the logits can be read off any of these
 # softmaxes. What changes is which errors cost something. Very high temperatures make all logits count alike, also those of
@@ -372,6 +371,11 @@ claim("forward_covers", "pairs that the teacher hardly ever says: their probabil
 # :::{dropdown} How would you mix in true labels?
 # Add both: $\alpha\,\mathrm{CE}(s, y) + (1 - \alpha)\,T^2\,\mathrm{KL}$, where the cross-entropy with labels $y$ is at temperature 1. Hinton and
 # colleagues got their best results with a considerably lower weight on the labels. Choose $\alpha$ and $T$ on validation data.
+# :::
+#
+# :::{dropdown} Is a larger teacher always better?
+# Not always: Cho and Hariharan found that small students cannot mimic large teachers, and stopped the teacher's training early
+# {cite:p}`cho2019efficacy`. Mirzadeh and colleagues put an assistant of middle size in between {cite:p}`mirzadeh2020improved`.
 # :::
 #
 # :::{dropdown} What is sequence-level distillation?
@@ -437,4 +441,5 @@ check("kd_loss", kd_loss)
 #
 # - {cite:t}`hinton2015distilling`: temperatures, the gradient, the missing digit.
 # - {cite:t}`kim2016sequence`: sequence-level distillation. {cite:t}`gu2024minillm`, {cite:t}`agarwal2024onpolicy`: reverse KL and on-policy.
+# - {cite:t}`cho2019efficacy`, {cite:t}`mirzadeh2020improved`: the gap between teacher and student.
 # - {cite:t}`sanh2019distilbert`, {cite:t}`boizard2025universal`, {cite:t}`deepseek2025r1`: three uses.
