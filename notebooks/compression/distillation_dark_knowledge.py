@@ -81,8 +81,8 @@ _ = setup()  # the models are so small that the CPU is the faster device
 
 # %%
 # Try: unseen = 5, another digit to leave out (not 8, which is looked at below). Or
-# softer = 0.5, a sharper teacher: the numbers that matter become tiny, in as many steps the
-# logit of the unseen digit does not rise far enough, and the thesis breaks.
+# softer = 0.5, a sharper teacher: the numbers that matter become tiny, the logit of the
+# unseen digit does not rise far enough in as many steps, and the thesis breaks.
 unseen, softer, steps = 3, 4.0, 250
 
 (images, labels), (val_x, val_y), (test_x, test_y) = (
@@ -163,8 +163,8 @@ claim("large_temperature", "distance from regression of centered logits: its slo
 # ## A student names a digit it has never seen; class averages leave its logit too low
 #
 # Hinton's experiment: take every 3 away from the student, and test on 3s. The six students below start from the same weights
-# and see the same batches. They differ in what they are to match: the teacher's numbers, and for two the temperature, which
-# is 1. Four are controls:
+# and see the same batches. They differ in what they are to match: the teacher's numbers, and for two of them also the
+# temperature, 1. Four are controls:
 #
 # - *Label alone*: no teacher.
 # - *Label smoothing*: the label's class gets the teacher's mean confidence, and the rest is spread evenly.
@@ -208,9 +208,10 @@ print("accuracy: as trained, all  unseen  bias +   all  unseen")
 for name, student in zip(arms, students, strict=True):
     val, z = student(val_x), student(test_x)
     best = max(biases, key=lambda b, val=val: accuracy(val + b * lift, val_y))
-    plain[name], raised[name] = (accuracy(a[mine], test_y[mine]) for a in (z, z + best * lift))
+    up = z + best * lift
+    plain[name], raised[name] = (accuracy(a[mine], test_y[mine]) for a in (z, up))
     print(f"{name:25}{accuracy(z, test_y):.2f}{plain[name]:8.2f}{best:8.2f}"
-          f"{accuracy(z + best * lift, test_y):6.2f}{raised[name]:8.2f}")  # fmt: skip
+          f"{accuracy(up, test_y):6.2f}{raised[name]:8.2f}")  # fmt: skip
 
 # %% mystnb={"image": {"alt": "Six students, one a row, and the share of unseen digits that each names. Filled dots, as trained: the teacher's own logits at temperature 4 reach a high value; at temperature 1 it differs from run to run; the four controls lie at or near zero. Open dots, with the bias of the unseen class raised: both temperatures and class averages are high, label smoothing lies lower, label alone and ruled out at or near zero."}} tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(5.2, 3.8))
@@ -225,10 +226,10 @@ fig.legend(loc="outside lower center", ncols=2)
 plt.show()
 
 # %%
-claim("own_second_choices", "share of unseen digits named by the student of the softened teacher, less the "
-      "largest share of four controls", plain[f"softened, T = {softer:g}"] - max(list(plain.values())[:4]),
+claim("own_second_choices", "share of unseen digits named: softened teacher less the "
+      "best of four controls", plain[f"softened, T = {softer:g}"] - max(list(plain.values())[:4]),
       at_least=0.43, thesis=True)  # fmt: skip
-claim("averages_lack_the_level", "share of unseen digits named by the student of class averages: gain from a raised bias",
+claim("averages_lack_the_level", "share of unseen digits named, class averages: gain from a raised bias",
       raised["class averages"] - plain["class averages"], at_least=0.36)  # fmt: skip
 claim("averages_teach_the_shape", "share of unseen digits named, bias raised: class averages less label smoothing",
       raised["class averages"] - raised["label smoothing"], at_least=0.18)  # fmt: skip
@@ -240,13 +241,14 @@ claim("averages_teach_the_shape", "share of unseen digits named, bias raised: cl
 # quarter of this learning rate, 250 are too few even for the softened teacher's student, while four times as many suffice.
 #
 # Class averages do not hide what a 3 looks like; they leave its logit too low. Raise the bias of the 3. In Hinton's
-# experiment, 3.5 more, the best choice on the test set, brought 98.6 % of the 3s {cite:p}`hinton2015distilling`. Here validation images choose, 3s among them, so this student *has* been
-# told that there are 3s. Now that of class averages names most. In its targets the 3 always came far behind the label; only
-# single images bring the two close, and show how high the logit of the 3 may rise.
+# experiment, 3.5 more, the best choice on the test set, brought 98.6 % of the 3s {cite:p}`hinton2015distilling`. Here
+# validation images choose, 3s among them, so a corrected student *has* been told that there are 3s. The one taught by class
+# averages then names most. In its targets the 3 always came far behind the label; only single images bring it close, and show
+# how high its logit may rise.
 #
-# Label smoothing, which never said what a 3 resembles, now names some, too, plausibly those that no other class claims. So
+# Label smoothing, which never said what a 3 resembles, now names some, plausibly those that no other class claims. So
 # recall after such a correction is no proof of dark knowledge, unless smoothing's stands beside it. How much class averages
-# add to it depends on the digit: with the 5 left out, it is mostly less.
+# add to it depends on the digit: with the 5 left out, mostly less.
 #
 # ## For a language model, a teacher helps twice
 #
@@ -334,7 +336,7 @@ for divergence, logit in ((kd_loss, 0.1), (reverse_kl, 0.1), (reverse_kl, -1.0))
     nonsense.append(q.exp()[0, 1:3].sum())
     print("{:12}{:5}{:10.2f}{:13.2f}{:10.2f}{:13.2f}{:6.2f}".format(
         divergence.__name__, logit, *q.exp()[0], divergence(q, target)))  # fmt: skip
-claim("forward_covers", "pairs the teacher hardly ever says: their probability by forward KL, less the larger by reverse KL",
+claim("forward_covers", "probability of nonsense pairs: forward KL less the larger of two by reverse KL",
       nonsense[0] - max(nonsense[1:]), at_least=0.2)  # fmt: skip
 
 # %% [markdown]
@@ -357,7 +359,7 @@ claim("forward_covers", "pairs the teacher hardly ever says: their probability b
 # loss = F.kl_div(student.softmax(-1), teacher.softmax(-1))
 # ```
 #
-# `kl_div` wants *log*-probabilities of the student. Given probabilities, it falls until all of the student's stands on the teacher's first
+# `kl_div` wants *log*-probabilities of the student. Given probabilities, it is smallest where the student bets all on the teacher's first
 # choice. And the default `reduction="mean"`, against which PyTorch only warns, divides by all entries, by $V$ once too often:
 # at 50,000 tokens even the corrected loss would vanish beside the hard one. Use `"batchmean"`.
 #
